@@ -1,0 +1,66 @@
+# Everything a contributor or CI runs. Needs python3 >= 3.11; the rest is found or fetched.
+# Requirements come from requirements.lock by plain pip, hashes checked.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.made-from-lock
+BROKER ?= redis
+CODE := service tests loadtest
+
+.DEFAULT_GOAL := help
+.PHONY: help dev demo test check format docs lock clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+dev: $(STAMP)  ## Make .venv with every locked requirement (1-4 minutes, once per lock)
+
+demo: $(STAMP)  ## Show uploads becoming results on this machine; BROKER=redis|rabbitmq
+	$(BIN)/python -m loadtest.demo --broker $(BROKER)
+
+test: $(STAMP)  ## Run every test against real servers (under 25 minutes, times are shown)
+	$(BIN)/python tests/run.py
+
+check: $(STAMP)  ## Run what a change must pass: style, types, imports, unit tests (under 2 minutes)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest -q tests/unit
+
+format: $(STAMP)  ## Put code into the one form
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+docs: $(STAMP)  ## Write the generated pages of docs/ anew
+	$(BIN)/python -m marea.cli.settings_table > docs/settings.md.new
+	mv docs/settings.md.new docs/settings.md
+
+lock:  ## Resolve requirements.lock anew from pyproject.toml (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }
+	uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade \
+		--no-emit-index-url --no-annotate --no-header --extra dev \
+		-o requirements.lock pyproject.toml
+
+clean:  ## Remove what make and the tools wrote here (not the servers' cache)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf service/*.egg-info build dist
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp holds the lock that .venv was made from. It is compared, not dated: git sets the
+# file times of a fresh checkout as it likes.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Marea needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+		"Choose another: make PYTHON=python3.12 dev"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment;" \
+		"on Debian: apt-get install python3-venv"; exit 1; }
+	@if cat requirements.lock pyproject.toml | cmp -s - $@; then touch $@; else \
+		echo "Installing the locked requirements into $(VENV) (1-4 minutes)" && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+			--require-hashes -r requirements.lock && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e . && \
+		cat requirements.lock pyproject.toml > $@ && echo "Done: $(BIN)/marea"; \
+	fi

@@ -1,0 +1,59 @@
+"""One PUT, written into the history whatever becomes of it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from loadtest.history import Expected, HistoryWriter, Operation, Oracle, Outcome
+
+
+def put_recorded(
+    client: Any,
+    history: HistoryWriter,
+    bucket: str,
+    key: str,
+    body: bytes,
+    *,
+    content_type: str = "application/octet-stream",
+    oracle: Oracle = "",
+    pipelines: tuple[str, ...] = (),
+    expected: tuple[Expected, ...] = (),
+) -> Operation:
+    """Upload and record. Never raises what the store did: the outcome says it.
+
+    `failed` only where the store refused for certain (4xx); 5xx and no answer are `unknown`.
+    """
+    invoked_at = time.time()
+    # Not for security: what a single PUT's ETag is, to recognise one that got no answer.
+    etag, version_id = hashlib.md5(body, usedforsecurity=False).hexdigest(), ""
+    outcome: Outcome = "ok"
+    try:
+        answer = client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+        etag = str(answer["ETag"]).strip('"')
+        version_id = str(answer.get("VersionId") or "")
+    except ClientError as exc:
+        status = int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        outcome = "failed" if 400 <= status < 500 else "unknown"
+    except BotoCoreError:
+        outcome = "unknown"
+    operation = Operation(
+        op="put",
+        bucket=bucket,
+        key=key,
+        invoked_at=invoked_at,
+        completed_at=None if outcome == "unknown" else time.time(),
+        outcome=outcome,
+        etag=etag,
+        version_id="" if version_id == "null" else version_id,
+        sha256=hashlib.sha256(body).hexdigest(),
+        size_bytes=len(body),
+        oracle=oracle,
+        pipelines=pipelines,
+        expected=expected,
+    )
+    history.record(operation)
+    return operation

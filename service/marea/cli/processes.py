@@ -1,0 +1,191 @@
+"""The verbs that run a process until it is told to stop: up, gateway, worker, reconciler."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from marea.cli.render import plain
+from marea.cli.session import JsonFlag, print_json, session_of
+
+if TYPE_CHECKING:
+    from marea.settings import Settings
+    from marea.wiring import Declarations
+
+
+def up(
+    context: typer.Context,
+    data: Path = typer.Option(Path(".marea"), help="Folder that keeps everything."),
+    broker: Literal["redis", "rabbitmq"] = typer.Option("redis", help="What queues the jobs."),
+    workers: int = typer.Option(2, min=1, max=64, help="Jobs at once, per pool."),
+    rules: Path | None = typer.Option(
+        None, exists=True, dir_okay=False, help="YAML rule table; see docs/rules.md."
+    ),
+    pipelines: Path | None = typer.Option(
+        None, exists=True, dir_okay=False, help="YAML pipelines; see docs/pipelines.md."
+    ),
+    appendfsync: Literal["always", "everysec"] = typer.Option(
+        "always", help="When Redis writes to disk; everysec is faster and can lose a second."
+    ),
+    as_json: bool = JsonFlag,
+) -> None:
+    """Run the whole platform on this machine, servers included.
+
+    Redis or RabbitMQ, a store, gateway, reconciler and workers; when it is ready, it prints
+    addresses, and lines to paste. Ctrl-C stops it cleanly: running jobs finish, nothing is
+    lost, and a second `marea up` on the same folder goes on where this one stopped.
+    """
+    from marea.cli.banner import banner
+    from marea.settings import load_settings
+    from marea.up.platform import Platform, UpOptions
+
+    session = session_of(context)
+    # The servers take seconds to start; a mistake in a file is told before.
+    files = {"rules_file": rules, "pipelines_file": pipelines}
+    _require_sound(load_settings(overrides={name: file for name, file in files.items() if file}))
+    options = UpOptions(
+        folder=data,
+        broker=broker,
+        workers=workers,
+        rules_file=rules,
+        pipelines_file=pipelines,
+        appendfsync=appendfsync,
+    )
+
+    def on_ready(report: dict[str, object]) -> None:
+        if as_json:
+            print_json(report)
+            import sys
+
+            sys.stdout.flush()
+        else:
+            session.console.print(banner(report))
+
+    platform = Platform(options, lambda text: session.stderr.print(plain(text)))
+    raise typer.Exit(platform.run(on_ready))
+
+
+def gateway(context: typer.Context) -> None:
+    """Hear of uploads and answer the API: one process.
+
+    Run several behind a balancer. SIGTERM lets the requests under way finish.
+    """
+    from marea.gateway.serve import serve
+    from marea.telemetry.logs import configure_logging
+
+    settings = session_of(context).settings
+    configure_logging(settings.logs.level, settings.logs.format)
+    _require_sound(settings, with_broker=True)
+    raise typer.Exit(serve(settings))
+
+
+def worker(
+    context: typer.Context,
+    pool: str | None = typer.Option(
+        None, help="Whose queues to serve; without it, MAREA_WORKER__POOL."
+    ),
+    concurrency: int | None = typer.Option(
+        None, min=1, max=256, help="Jobs at once; without it, MAREA_WORKER__CONCURRENCY."
+    ),
+    check_liveness: Path | None = typer.Option(
+        None, help="Do not work: judge this liveness file, for a probe."
+    ),
+    max_age_s: float = typer.Option(
+        60.0, min=0.0, help="With --check-liveness: seconds after which the file is stale."
+    ),
+) -> None:
+    """Run the jobs of one pool.
+
+    SIGTERM lets the running ones finish; a second one does not.
+    """
+    session = session_of(context)
+    if check_liveness is not None:
+        from marea.clock import SystemClock
+        from marea.worker.liveness import check_liveness as judge
+
+        is_live, sentence = judge(check_liveness, SystemClock().now(), max_age_s)
+        typer.echo(sentence)
+        raise typer.Exit(0 if is_live else 1)
+    overrides: dict[str, Any] = {"worker": {}}
+    if pool is not None:
+        overrides["worker"]["pool"] = pool
+    if concurrency is not None:
+        overrides["worker"]["concurrency"] = concurrency
+    settings = session.load(overrides)
+    import structlog
+
+    from marea.telemetry.logs import configure_logging
+    from marea.worker.app import run_worker
+
+    configure_logging(settings.logs.level, settings.logs.format)
+    pools = _require_sound(settings, with_broker=True).pools
+    if settings.worker.pool not in pools:
+        structlog.get_logger("marea.start").warning(
+            "no rule and no pipeline names this pool", pool=settings.worker.pool, known=pools
+        )
+    _require_store(settings)
+    raise typer.Exit(run_worker(settings))
+
+
+def reconciler(
+    context: typer.Context,
+    once: bool = typer.Option(False, "--once", help="One tick of every duty, then exit."),
+) -> None:
+    """Find and put right what events, brokers and workers lost."""
+    from marea.reconciler.compose import build_reconciler
+    from marea.telemetry.logs import configure_logging
+
+    session = session_of(context)
+    configure_logging(session.settings.logs.level, session.settings.logs.format)
+    _require_sound(session.settings, with_broker=True)
+    _require_store(session.settings)
+    process = build_reconciler(session.settings)
+    if once:
+        process.tick()
+        return
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    process.run(stop)
+
+
+def _require_sound(settings: Settings, *, with_broker: bool = False) -> Declarations:
+    """What the files declare. Raises `ConfigError` with every problem; connects to nothing."""
+    from marea.errors import ConfigError
+    from marea.wiring import build_broker, build_declarations
+
+    problems: list[str] = []
+    declarations = None
+    try:
+        declarations = build_declarations(settings)
+    except ConfigError as exc:
+        problems.extend(exc.problems)
+    if with_broker:
+        try:
+            build_broker(settings)
+        except ConfigError as exc:
+            problems.extend(exc.problems)
+    if problems or declarations is None:
+        raise ConfigError(problems)
+    return declarations
+
+
+def _require_store(settings: Settings) -> None:
+    """Wait for the store, and refuse one that cannot keep the promises."""
+    import structlog
+
+    from marea.clock import SystemClock
+    from marea.wiring import build_store, wait_for_store
+
+    def stop(*_: object) -> None:
+        raise typer.Exit
+
+    # As the first process of a container it would not be stopped without a handler.
+    signal.signal(signal.SIGTERM, stop)
+    clock = SystemClock()
+    log = structlog.get_logger("marea.start")
+    wait_for_store(settings, build_store(settings, clock), clock, log.warning)

@@ -1,0 +1,104 @@
+"""Runs the gateway under uvicorn, on real ports."""
+
+from __future__ import annotations
+
+from types import FrameType
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from marea.clock import SystemClock
+from marea.errors import StoreUnavailable
+from marea.gateway.app import create_app
+from marea.gateway.lifecycle_intake import LifecycleIntake
+from marea.gateway.parts import Gateway
+from marea.gateway.ports import GatewayPorts
+from marea.perform import Performer
+from marea.settings import Settings
+from marea.wiring import (
+    build_declarations,
+    build_place,
+    build_policy,
+    build_ports,
+    build_store,
+    check_store,
+)
+
+log = structlog.get_logger("marea.gateway")
+
+KEEP_ALIVE_S = 75
+"""Above the 60 s for which common balancers keep an idle connection: whoever closes first
+must be the client, or its next event meets a closed socket."""
+MAX_CONNECTIONS = 1_000
+"""Beyond it 503; with the largest bodies that is 4 GiB of events being read at once."""
+DRAIN_S = 10
+"""For requests under way when SIGTERM comes: the publish timeout."""
+
+
+def build_app(settings: Settings) -> FastAPI:
+    """The application on real ports. Raises `ConfigError`."""
+    declarations = build_declarations(settings)
+    for warning in declarations.rules.warnings:
+        log.warning(warning)
+    ports = build_ports(settings, declarations.pipelines)
+    intake = LifecycleIntake(
+        Performer(ports), declarations.rules, build_place(settings), build_policy(settings)
+    )
+    return create_app(
+        GatewayPorts(
+            clock=ports.clock,
+            store=ports.store,
+            ledger=ports.ledger,
+            publisher=ports.publisher,
+            rules=declarations.rules,
+            pipelines=declarations.pipelines,
+            intake=intake,
+        ),
+        settings.gateway,
+    )
+
+
+class GatewayServer(uvicorn.Server):
+    """Ends open streams when told to stop; uvicorn alone would wait for them to end."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        app = self.config.app
+        assert isinstance(app, FastAPI)
+        gateway: Gateway = app.state.gateway
+        gateway.streams.close()
+        super().handle_exit(sig, frame)
+
+
+def build_server(app: FastAPI, host: str, port: int) -> GatewayServer:
+    """A server that is not running yet; port 0 = any free one."""
+    return GatewayServer(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_config=None,  # telemetry.logs has set up logging
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=DRAIN_S,
+            limit_concurrency=MAX_CONNECTIONS,
+        )
+    )
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status. Raises `ConfigError`.
+
+    A store that is away is waited for by `/readyz`, not here: events may come meanwhile, and
+    most need no store.
+    """
+    app = build_app(settings)  # what is wrong with the settings is told before any waiting
+    try:
+        for note in check_store(settings, build_store(settings, SystemClock())):
+            log.warning(note)
+    except StoreUnavailable as exc:
+        log.warning("the object store cannot be used yet", reason=str(exc))
+    server = build_server(app, settings.gateway.host, settings.gateway.port)
+    server.run()
+    return 0 if server.started else 1

@@ -1,0 +1,1 @@
+"""The notification port (`notifier.py`) and its adapters: `webhook.py`, `memory.py`."""

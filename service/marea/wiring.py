@@ -1,0 +1,192 @@
+"""The composition root: settings in, adapters out. One `build_` per port.
+
+Only processes and the CLI call it. Adapters are imported where they are built, so that
+`marea --help` pays for none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from marea.clock import Clock, SystemClock
+from marea.errors import ConfigError, StoreUnavailable
+from marea.lifecycle.finish import Place
+from marea.lifecycle.policy import Policy
+from marea.notify.notifier import Notifier
+from marea.perform import Ports
+from marea.pipelines.pipeline import Pipeline
+from marea.queues.broker import Broker
+from marea.queues.names import QUARANTINE_POOL
+from marea.queues.publisher import Publisher
+from marea.results.ledger import Ledger
+from marea.routing.table import RouteTable
+from marea.settings import Settings
+from marea.storage.object_store import ObjectStore
+
+STORE_WAIT_MAX_S = 5.0
+"""Longest pause between two looks at a store that is away at start-up; arbitrary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """What the user declared: pipelines, and the rules that choose among them."""
+
+    pipelines: Mapping[str, Pipeline]
+    rules: RouteTable
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Every pool that a rule or a pipeline names, and the quarantine."""
+        named = {pipeline.pool for pipeline in self.pipelines.values()} | set(self.rules.pools)
+        return (*sorted(named), QUARANTINE_POOL)
+
+
+def build_declarations(settings: Settings) -> Declarations:
+    """Read the pipelines and rules files. Raises `ConfigError` with all problems of both."""
+    from marea.pipelines.catalog import load_catalog
+    from marea.routing.table import load_rules
+
+    problems: list[str] = []
+    pipelines: Mapping[str, Pipeline] = {}
+    rules = None
+    try:
+        pipelines = load_catalog(_read(settings.pipelines_file, "MAREA_PIPELINES_FILE"))
+    except ConfigError as exc:
+        problems.extend(exc.problems)
+    try:
+        rules = load_rules(
+            _read(settings.rules_file, "MAREA_RULES_FILE"),
+            pipelines,
+            source_buckets=settings.store.source_buckets,
+            results_bucket=settings.store.results_bucket,
+            reserved_prefix=settings.store.reserved_prefix,
+        )
+    except ConfigError as exc:
+        # Without a catalog every name is unknown; saying so would bury the real mistakes.
+        has_catalog = not problems
+        problems.extend(
+            problem for problem in exc.problems if has_catalog or "unknown pipeline" not in problem
+        )
+    if problems or rules is None:
+        raise ConfigError(problems)
+    return Declarations(pipelines, rules)
+
+
+def _read(path: object, variable: str) -> str | None:
+    if path is None:
+        return None
+    try:
+        with open(str(path), encoding="utf-8") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError([f"{variable}={path}: cannot be read: {exc}"]) from exc
+
+
+def build_policy(settings: Settings) -> Policy:
+    worker, reconciler = settings.worker, settings.reconciler
+    return Policy(
+        max_attempts=worker.max_attempts,
+        heartbeat_s=worker.heartbeat_s,
+        lease_s=worker.lease_s,
+        hard_time_limit_s=worker.hard_time_limit_s,
+        retry_backoff_s=worker.retry_backoff_s,
+        retry_backoff_max_s=worker.retry_backoff_max_s,
+        republish_backoff_s=reconciler.republish_backoff_s,
+        tenant_quota=reconciler.tenant_quota,
+    )
+
+
+def build_place(settings: Settings) -> Place:
+    return Place(
+        results_bucket=settings.store.results_bucket,
+        reserved_prefix=settings.store.reserved_prefix,
+        notify_url=settings.notify.url,
+    )
+
+
+def build_store(settings: Settings, clock: Clock) -> ObjectStore:
+    from marea.storage.s3 import S3ObjectStore
+
+    return S3ObjectStore(settings.store, clock)
+
+
+def build_ledger(settings: Settings, clock: Clock) -> Ledger:
+    from marea.results.redis import RedisLedger
+
+    return RedisLedger(settings.ledger, clock)
+
+
+def build_publisher(settings: Settings) -> Publisher:
+    from marea.queues.celery import CeleryPublisher, create_celery_app
+
+    return CeleryPublisher(create_celery_app(settings), settings)
+
+
+def build_broker(settings: Settings) -> Broker:
+    match settings.broker.kind:
+        case "rabbitmq":
+            from marea.queues.rabbitmq import RabbitMQBroker
+
+            return RabbitMQBroker(settings)
+        case "redis":
+            from marea.queues.redis import RedisBroker
+
+            return RedisBroker(settings)
+        case other:
+            raise ConfigError(
+                [
+                    f"MAREA_BROKER__URL: a broker of kind {other!r} cannot be counted or repaired;"
+                    " use redis://, rediss://, amqp:// or amqps://"
+                ]
+            )
+
+
+def build_notifier(settings: Settings, clock: Clock) -> Notifier:
+    from marea.notify.webhook import WebhookNotifier
+
+    return WebhookNotifier(settings.notify, clock)
+
+
+def build_ports(
+    settings: Settings, pipelines: Mapping[str, Pipeline], clock: Clock | None = None
+) -> Ports:
+    """The ports that every process needs."""
+    clock = clock or SystemClock()
+    return Ports(
+        clock=clock,
+        store=build_store(settings, clock),
+        ledger=build_ledger(settings, clock),
+        publisher=build_publisher(settings),
+        pipelines=pipelines,
+    )
+
+
+def check_store(settings: Settings, store: ObjectStore) -> tuple[str, ...]:
+    """Probe the store; its notes. Raises `ConfigError` for one that cannot keep order, or
+    that lacks a bucket, and `StoreUnavailable`."""
+    abilities = store.probe(settings.store.source_buckets, settings.store.results_bucket)
+    if not abilities.conditional_put and not settings.store.allow_unordered:
+        raise ConfigError([abilities.sentence])
+    return abilities.notes
+
+
+def wait_for_store(
+    settings: Settings, store: ObjectStore, clock: Clock, say: Callable[[str], None]
+) -> None:
+    """Return once the store has passed `check_store`; `say` why it is waited for, and what
+    it notes. Raises `ConfigError`."""
+    pause_s, told = 0.5, ""
+    while True:
+        try:
+            notes = check_store(settings, store)
+        except StoreUnavailable as exc:
+            if str(exc) != told:
+                told = str(exc)
+                say(f"waiting for the object store: {told}")
+            clock.sleep(pause_s)
+            pause_s = min(STORE_WAIT_MAX_S, pause_s * 2)
+        else:
+            for note in notes:
+                say(note)
+            return

@@ -1,0 +1,211 @@
+"""Runs all tests in stages, each a pytest of its own with a time budget that is shown.
+
+Called by `make test`; `python tests/run.py unit flow` runs some. A stage over its budget is
+named as such; at twice its budget, or when the whole run is out of time, it is stopped and
+has failed. Later stages run whatever an earlier one found. The last line adds up all stages
+in the form of a pytest summary.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from xml.etree import ElementTree
+
+from marea.errors import ConfigError
+from marea.up import tools
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+RUN_LIMIT_S = 40 * 60
+"""A run should end within 25 minutes; one on a machine that is slow or busy is stopped here."""
+STOP_GRACE_S = 30
+NOTHING_COLLECTED = 5
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A folder of tests. Budgets leave room above what a 2-core VM needed."""
+
+    name: str
+    budget_s: int
+    about: str
+
+
+STAGES = (
+    Stage("unit", 180, "one module at a time, in memory"),
+    Stage("contract", 300, "one suite per port: the double and the real server"),
+    Stage("simulation", 240, "the real procedures, interleaved and crashed at every step"),
+    Stage("integration", 420, "real servers, one seam at a time"),
+    Stage("flow", 240, "several parts together"),
+    Stage("journey", 420, "from upload to result, processes and servers as deployed"),
+)
+
+
+@dataclass
+class Outcome:
+    """How a stage went."""
+
+    stage: Stage
+    seconds: float
+    status: int
+    counts: Counter[str] = field(default_factory=Counter)
+    note: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return self.status != 0
+
+
+def main(names: list[str]) -> int:
+    known = {stage.name: stage for stage in STAGES}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        print(f"no such stage: {', '.join(unknown)}; there are {', '.join(known)}")
+        return 2
+    started = monotonic()
+    if not find_servers(required=is_ci()):
+        return 1
+    outcomes = []
+    for stage in [known[name] for name in names] or STAGES:
+        say(f"{stage.name}: {stage.about} (budget {stage.budget_s} s)")
+        outcome = run_stage(stage, left_s=RUN_LIMIT_S - (monotonic() - started))
+        say(f"{stage.name}: {describe(outcome)}")
+        outcomes.append(outcome)
+    report(outcomes, monotonic() - started)
+    return int(any(outcome.failed for outcome in outcomes))
+
+
+def is_ci() -> bool:
+    return os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def say(text: str) -> None:
+    print(f"\n==> {text}", flush=True)
+
+
+def find_servers(*, required: bool) -> bool:
+    """Find or install each server before the clock of any stage runs."""
+    say("servers: found, or installed where that is possible")
+    finders: tuple[tuple[str, Callable[[], Path]], ...] = (
+        ("redis", tools.find_redis),
+        ("rabbitmq", tools.find_rabbitmq),
+        ("minio", tools.find_minio),
+    )
+    complete = True
+    for name, find in finders:
+        try:
+            print(f"{name:10} {find()}", flush=True)
+        except ConfigError as exc:
+            complete = False
+            print(f"{name:10} {exc}", flush=True)
+    if not complete:
+        print("CI must have every server" if required else "tests that need these are skipped")
+    return complete or not required
+
+
+def run_stage(stage: Stage, left_s: float) -> Outcome:
+    """One pytest process in its own group, stopped when it takes far too long."""
+    limit_s = min(2 * stage.budget_s, left_s)
+    if limit_s <= 0:
+        return Outcome(stage, 0.0, 1, note="not run: the whole run is out of time")
+    started = monotonic()
+    with tempfile.TemporaryDirectory(prefix="marea-stage-") as folder:
+        junit = Path(folder) / "junit.xml"
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "--durations=5",
+                "--durations-min=1",
+                f"--junitxml={junit}",
+                str(TESTS / stage.name),
+            ],
+            cwd=ROOT,
+            start_new_session=True,
+        )
+        note = ""
+        try:
+            status = process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            note = f"stopped after {limit_s:.0f} s"
+            stop(process)
+            status = 1
+        except KeyboardInterrupt:
+            stop(process)
+            raise
+        if status == NOTHING_COLLECTED:
+            note = "no tests found"
+        return Outcome(stage, monotonic() - started, status, count(junit), note)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """As Ctrl-C, so that servers are ended too; then by force."""
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(STOP_GRACE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def count(junit: Path) -> Counter[str]:
+    """Tests by outcome, in pytest's words, of what the stage wrote (nothing if it was killed)."""
+    counts: Counter[str] = Counter()
+    if not junit.exists():
+        return counts
+    for case in ElementTree.parse(junit).iter("testcase"):
+        kinds = {child.tag for child in case}
+        if "failure" in kinds:
+            counts["failed"] += 1
+        elif "error" in kinds:
+            counts["error"] += 1
+        elif "skipped" in kinds:
+            counts["skipped"] += 1
+        else:
+            counts["passed"] += 1
+    return counts
+
+
+def describe(outcome: Outcome) -> str:
+    parts = [words(outcome.counts), f"in {outcome.seconds:.0f} s of {outcome.stage.budget_s} s"]
+    if outcome.seconds > outcome.stage.budget_s:
+        parts.append("- OVER BUDGET")
+    if outcome.note:
+        parts.append(f"- {outcome.note}")
+    return " ".join(parts)
+
+
+def words(counts: Counter[str]) -> str:
+    order = ("failed", "passed", "skipped", "error")
+    told = [f"{counts[kind]} {kind}" for kind in order if counts[kind]]
+    if counts["error"] > 1:
+        told[-1] += "s"
+    return ", ".join(told) or "no tests ran"
+
+
+def report(outcomes: list[Outcome], seconds: float) -> None:
+    say("all stages")
+    for outcome in outcomes:
+        verdict = "FAILED" if outcome.failed else "ok"
+        print(f"{outcome.stage.name:12} {verdict:7} {describe(outcome)}")
+    total: Counter[str] = sum((outcome.counts for outcome in outcomes), Counter())
+    for outcome in outcomes:
+        if outcome.failed and not (outcome.counts["failed"] or outcome.counts["error"]):
+            total["error"] += 1  # stopped, or found no tests: no test of its own failed
+    minutes, rest = divmod(round(seconds), 60)
+    print(f"\n{f' {words(total)} in {seconds:.2f}s (0:{minutes:02}:{rest:02}) ':=^80}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,62 @@
+"""The staged run adds up what pytest really found, and never calls nothing a success."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import run
+
+SUITE = """\
+import pytest
+
+@pytest.fixture
+def broken():
+    raise RuntimeError
+
+def test_passes(): pass
+def test_passes_too(): pass
+def test_fails(): assert 0
+def test_errs(broken): pass
+def test_skips(): pytest.skip("not here")
+"""
+
+
+def test_counts_are_pytests_own(tmp_path: Path) -> None:
+    (tmp_path / "test_suite.py").write_text(SUITE)
+    junit = tmp_path / "junit.xml"
+    finished = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={junit}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert run.words(run.count(junit)) == "1 failed, 2 passed, 1 skipped, 1 error"
+    assert run.words(run.count(junit)) in finished.stdout.splitlines()[-1]
+
+
+def test_a_stage_that_was_stopped_counts_as_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    unit, contract = run.STAGES[:2]
+    run.report(
+        [
+            run.Outcome(unit, 12.0, 0, Counter(passed=40)),
+            run.Outcome(contract, 400.0, 1, Counter(), "stopped after 360 s"),
+        ],
+        412.0,
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].strip("= ") == "40 passed, 1 error in 412.00s (0:06:52)"
+    assert any("OVER BUDGET - stopped after 360 s" in line for line in lines)
+
+
+def test_budgets_fit_into_a_run_and_a_run_into_ci() -> None:
+    # CI stops a run after 90 minutes, set-up included.
+    assert sum(stage.budget_s for stage in run.STAGES) <= run.RUN_LIMIT_S < 45 * 60
+
+
+def test_every_folder_of_tests_is_a_stage() -> None:
+    folders = {file.relative_to(run.TESTS).parts[0] for file in run.TESTS.glob("*/**/test_*.py")}
+    assert folders <= {stage.name for stage in run.STAGES}
