@@ -23,7 +23,6 @@ from servers import started_server
 from waiting import wait_until
 
 from marea.up.minio_server import MinioServer
-from marea.up.moto_server import MotoServer
 from marea.up.redis_server import RedisServer
 from marea.up.servers import free_port
 
@@ -203,12 +202,15 @@ def test_wrong_credentials_are_told_and_waited_for(
 
 
 def test_a_store_that_is_away_is_waited_for(redis_url: str, tmp_path: Path) -> None:
-    port = free_port()
-    absent = settings(f"http://127.0.0.1:{port}", redis_url)
+    """MinIO, which keeps its buckets while it is away."""
+    store = MinioServer(tmp_path / "minio")
+    with store:
+        keys = store.access_key, store.secret_key
+        make_buckets(store.endpoint_url, *keys, "start-up", "start-results")
+    absent = settings(store.endpoint_url, redis_url, *keys)
     with started(tmp_path, absent, ("reconciler", "--once")) as process:
         process.says("waiting for the object store: The store did not look up start-up")
-        with MotoServer(tmp_path / "moto", port) as store:
-            make_buckets(store.endpoint_url, "a", "b", "start-up", "start-results")
+        with store:
             assert process.ends() == 0
     # The sentence comes when it changes, not with each try.
     assert process.log.count("Could not connect") == 1

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 from journey import Journey, journey, kept_folder, tell
-from victims import kill_group, living, the_only
+from victims import kill_group, living, resume_groups, stop_groups, the_only
 from waiting import wait_until
 
 from marea.wiring import build_broker
@@ -76,14 +76,9 @@ def test_uploads_made_while_the_gateway_hangs_end_right(run: Journey) -> None:
 def test_a_dead_workers_jobs_are_ready_for_another_in_time(run: Journey) -> None:
     """The supervisor stands still, so there is no other worker until later."""
     run.upload(seed=6, count=BURST)
-    wait_until(lambda: claimed(run), "jobs are under way", timeout_s=20)
     os.kill(run.platform.pid, signal.SIGSTOP)
     try:
-        kill_pool(run)
-        lost_at = time.monotonic()
-        interrupted = claimed(run)
-        tell(f"killed the pool with {len(interrupted)} jobs under way")
-        assert interrupted
+        lost_at, interrupted = kill_pool_at_work(run)
         wait_until(
             lambda: not claimed(run) and not held(run),
             "every job of the dead worker is ready again",
@@ -103,10 +98,7 @@ def test_a_dead_workers_jobs_are_ready_for_another_in_time(run: Journey) -> None
 def test_a_dead_workers_jobs_are_over_in_time_when_it_is_started_again(run: Journey) -> None:
     """RabbitMQ's case: its messages come back at once, while the dead worker's claims live."""
     run.upload(seed=7, count=BURST)
-    wait_until(lambda: claimed(run), "jobs are under way", timeout_s=20)
-    kill_pool(run)
-    lost_at = time.monotonic()
-    tell(f"killed the pool with {len(claimed(run))} jobs under way")
+    lost_at, _ = kill_pool_at_work(run)
     run.settle(PROMISE_S + JOB_S)
     tell(f"all was over {time.monotonic() - lost_at:.1f} s after the kill")
     run.judge()
@@ -121,10 +113,29 @@ def empty_redis(run: Journey) -> int:
     return keys
 
 
-def kill_pool(run: Journey) -> None:
-    for worker in living(run.platform.pid)["worker"]:
-        if POOL in worker.cmdline():
-            kill_group(worker)
+def kill_pool_at_work(run: Journey) -> tuple[float, list[str]]:
+    """SIGKILL the pool while jobs are under way: when, and the ids of those jobs.
+
+    A job takes some 50 ms, so the pool stands still before anybody looks; if it was caught
+    between two jobs, it goes on for a moment.
+    """
+    workers = [w for w in living(run.platform.pid)["worker"] if POOL in w.cmdline()]
+
+    def caught_at_work() -> bool:
+        if not claimed(run):
+            return False
+        stop_groups(workers)
+        if claimed(run):
+            return True
+        resume_groups(workers)
+        return False
+
+    wait_until(caught_at_work, "the pool is caught at work", timeout_s=20, poll_s=0.01)
+    interrupted = claimed(run)
+    for worker in workers:
+        kill_group(worker)
+    tell(f"killed the pool with {len(interrupted)} jobs under way")
+    return time.monotonic(), interrupted
 
 
 def claimed(run: Journey) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections.abc import Iterable
 
 import psutil
 
@@ -54,6 +55,23 @@ def kill_group(worker: psutil.Process) -> None:
     children = _children(worker.pid)
     for process in (worker, *children):
         _kill(process)
+
+
+def stop_groups(workers: Iterable[psutil.Process]) -> None:
+    """Make workers with their children stand still, the parents first, or one would start
+    another child."""
+    for worker in workers:
+        for process in (worker, *_children(worker.pid)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
+
+
+def resume_groups(workers: Iterable[psutil.Process]) -> None:
+    """Let what `stop_groups` stopped go on."""
+    for worker in workers:
+        for process in (worker, *_children(worker.pid)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 def the_only(up_pid: int, kind: str) -> psutil.Process:
