@@ -9,7 +9,7 @@ BROKER ?= redis
 CODE := service tests loadtest
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test check format docs lock clean
+.PHONY: help dev demo test bench check format docs lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ demo: $(STAMP)  ## Show uploads becoming results on this machine; BROKER=redis|r
 
 test: $(STAMP)  ## Run every test against real servers (under 25 minutes, times are shown)
 	$(BIN)/python tests/run.py
+
+bench: $(STAMP)  ## Measure what the guarantees cost beside programs without; ONLY='images events' for some
+	$(BIN)/python -m loadtest.bench $(ONLY)
 
 check: $(STAMP)  ## Run what a change must pass: style, types, imports, unit tests (under 2 minutes)
 	$(BIN)/ruff check $(CODE)
