@@ -34,7 +34,7 @@ SECTIONS = {
         Section("small", "jobs/s of 1 KB objects, beside plain Celery", 0),
         Section("latency", "upload to result, beside a minimal program", 0),
         Section("loss", "what a killed worker costs, beside plain Celery", 0),
-        Section("events", "confirmed events/s of one gateway", 0),
+        Section("events", "confirmed events/s of one gateway", 1.5),
         Section("memory", "PSS of a worker; Redis bytes per queued job", 0),
         Section("sweeps", "time and requests of a sweep by objects in the bucket", 0),
         Section("starts", "cold start of each process", 0),
