@@ -62,7 +62,12 @@ def run(world: World, plan: Plan, say: Callable[[str], None]) -> Iterator[Figure
         gateways = {}
         for broker in BROKERS:
             environment = world.environment(
-                SOURCE, RESULTS, broker=broker, MAREA_GATEWAY__PORT=str(free_port())
+                SOURCE,
+                RESULTS,
+                broker=broker,
+                MAREA_GATEWAY__PORT=str(free_port()),
+                # Nobody takes jobs away: beyond the quota they would wait in the ledger alone.
+                MAREA_RECONCILER__TENANT_QUOTA="1000000",
             )
             gateway = running.enter_context(world.marea(environment, "gateway"))
             gateways[broker] = (gateway, environment)

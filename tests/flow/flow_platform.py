@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,6 @@ from loadtest.recorded_put import put_recorded
 from marea.clock import FakeClock
 from marea.errors import TransientError
 from marea.gateway.lifecycle_intake import LifecycleIntake
-from marea.lifecycle.accept import Accepted
 from marea.lifecycle.state import OPEN_PHASES, JobState, WorkerBeat
 from marea.lifecycle.sweep import SweepContext
 from marea.messages.job import Job
@@ -137,10 +137,11 @@ class FlowPlatform:
         performer = Performer(fused(self.ports, fuse or Fuse()))
         return LifecycleIntake(performer, self.declarations.rules, self.place, self.policy)
 
-    def announce(self, *refs: ObjectRef, fuse: Fuse | None = None) -> list[Accepted]:
-        """The uploads' event arrives at a gateway."""
-        facts = [UploadFacts(ref, self.clock.now()) for ref in refs]
-        return self.gateway(fuse).accept(facts)
+    def announce(self, *refs: ObjectRef, fuse: Fuse | None = None) -> Mapping[str, bool]:
+        """The uploads' event arrives at a gateway; by job id, whether the broker confirmed."""
+        gateway = self.gateway(fuse)
+        plans = [gateway.plan(UploadFacts(ref, self.clock.now())) for ref in refs]
+        return gateway.accept([job for plan in plans for job in plan.jobs])
 
     def worker(self, pool: str = "images") -> Worker:
         """A worker that has just started; it is heard of until it dies."""

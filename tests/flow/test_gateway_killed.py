@@ -34,12 +34,12 @@ def upload_two(platform: FlowPlatform, name: str) -> list[ObjectRef]:
 def is_answered(platform: FlowPlatform, refs: list[ObjectRef], fuse: Fuse) -> bool:
     """Send the event of `refs` to a gateway with `fuse`; whether a 2xx comes back."""
     try:
-        accepted = platform.announce(*refs, fuse=fuse)
+        confirmed = platform.announce(*refs, fuse=fuse)
     except (ProcessKilled, TransientError):
         return False
     # A gateway that is killed after its last call has done everything but answer.
     answers = fuse.blows_at is None or fuse.kind == "lose-reply"
-    return answers and all(one.confirmed for one in accepted)
+    return answers and all(confirmed.values())
 
 
 @pytest.mark.parametrize("is_sent_again", [True, False], ids=("sent again", "never sent again"))

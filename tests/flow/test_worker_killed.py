@@ -69,8 +69,7 @@ STORIES = {
 
 def begin(platform: FlowPlatform, story: Story, name: str) -> Job:
     ref = story.begin(platform, name)
-    (accepted,) = platform.announce(ref)
-    assert accepted.confirmed
+    assert all(platform.announce(ref).values())
     return platform.job(ref)
 
 

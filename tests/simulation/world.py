@@ -29,7 +29,7 @@ from marea.errors import (
 )
 from marea.lifecycle import duties
 from marea.lifecycle import effects as fx
-from marea.lifecycle.accept import accept_uploads
+from marea.lifecycle.accept import accept_jobs
 from marea.lifecycle.claim import owner_name
 from marea.lifecycle.duties import Reading
 from marea.lifecycle.finish import Place
@@ -369,18 +369,21 @@ class World:
         return tuple(job.pipeline for job in self.plan(UploadFacts(ref, 0.0)).jobs)
 
     def _deliver_event(self) -> None:
-        facts = self.events.pop(self.random.randrange(len(self.events)))
+        # Several requests may share one round of ledger and broker; each has its own answer.
+        together = [
+            self.events.pop(self.random.randrange(len(self.events)))
+            for _ in range(min(len(self.events), self.random.choice((1, 1, 2, 3))))
+        ]
+        jobs = {facts: self.plan(facts).jobs for facts in together}
 
-        def answered(replies: Any) -> None:
-            # Not a 2xx: the store sends the event again.
-            if not replies or not all(reply.confirmed for reply in replies):
-                self.events.append(facts)
+        def answered(confirmed: Any) -> None:
+            for facts in together:
+                # Not a 2xx: the store sends the event again.
+                if not confirmed or not all(confirmed[job.id] for job in jobs[facts]):
+                    self.events.append(facts)
 
-        self._spawn(
-            Actor(
-                "gateway", accept_uploads([facts], self.plan, "event", self.policy), on_end=answered
-            )
-        )
+        every = [job for facts in together for job in jobs[facts]]
+        self._spawn(Actor("gateway", accept_jobs(every, self.policy), on_end=answered))
 
     # workers
 

@@ -1,8 +1,9 @@
 """The HTTP surface: the route table, and the application made of it.
 
 Order of work on a request: its token (before a byte of the body is read), its size, its
-nesting, its meaning. Endpoints are plain functions that run in a thread each, so a slow store
-holds up nobody but its caller; health, metrics and streams stay on the event loop.
+nesting, its meaning. Endpoints of the API are plain functions that run in a thread each, so a
+slow store holds up nobody but its caller; events, which are many and small, stay on the event
+loop and share rounds of ledger and broker, as health, metrics and streams stay there.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from marea.gateway.health import build_readiness
 from marea.gateway.http_errors import install_error_handlers
 from marea.gateway.parts import Gateway, admit, admit_event
 from marea.gateway.ports import GatewayPorts
+from marea.gateway.rounds import Rounds
 from marea.gateway.stream import JobStreams
 from marea.gateway.upload_ticket import TicketOffice
 from marea.settings import GatewaySettings
@@ -70,6 +72,7 @@ def create_app(ports: GatewayPorts, settings: GatewaySettings) -> FastAPI:
     """The application. Raises `ConfigError` for tokens that make no sense."""
     gateway = Gateway(
         ports=ports,
+        rounds=Rounds(ports.intake.accept),
         settings=settings,
         gatekeeper=Gatekeeper(settings.event_token, settings.api_tokens),
         tickets=TicketOffice(_secrets(settings)),

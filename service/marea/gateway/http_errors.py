@@ -73,6 +73,10 @@ class TooManyStreams(TransientError):
     code = "too-many-streams"
 
 
+class TooManyEvents(TransientError):
+    code = "too-many-events"
+
+
 STATUSES: Mapping[type[Exception], int] = {
     NotAuthentic: 401,
     NotAllowed: 403,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from marea.errors import BrokerUnavailable
 from marea.gateway.ports import Submission
-from marea.lifecycle.accept import Accepted, accept_uploads
+from marea.gateway.rounds import ROUND_JOBS
+from marea.lifecycle.accept import accept_jobs, plan_with_facts
 from marea.lifecycle.commands import cancel_job, run_again, submit_job
 from marea.lifecycle.effects import ReadObject
 from marea.lifecycle.finish import Place
@@ -15,11 +16,8 @@ from marea.lifecycle.state import JobState
 from marea.messages.job import Job
 from marea.messages.record import Record
 from marea.perform import Performer
-from marea.routing.route import UploadFacts
+from marea.routing.route import Plan, UploadFacts
 from marea.routing.table import RouteTable
-
-CHUNK = 500
-"""Uploads accepted in one round of ledger and broker; as the reconciler's batches."""
 
 
 class LifecycleIntake:
@@ -33,13 +31,15 @@ class LifecycleIntake:
         self._place = place
         self._policy = policy
 
-    def accept(self, uploads: Sequence[UploadFacts]) -> list[Accepted]:
-        accepted: list[Accepted] = []
-        for start in range(0, len(uploads), CHUNK):
-            chunk = uploads[start : start + CHUNK]
-            steps = accept_uploads(chunk, self._rules.plan, "event", self._policy)
-            accepted.extend(self._performer.run(steps))
-        return accepted
+    def plan(self, facts: UploadFacts) -> Plan:
+        return self._performer.run(plan_with_facts(facts, self._rules.plan))
+
+    def accept(self, jobs: Sequence[Job]) -> Mapping[str, bool]:
+        confirmed: dict[str, bool] = {}
+        for start in range(0, len(jobs), ROUND_JOBS):
+            chunk = jobs[start : start + ROUND_JOBS]
+            confirmed.update(self._performer.run(accept_jobs(chunk, self._policy)))
+        return confirmed
 
     def submit(self, submission: Submission) -> JobState:
         job = Job(

@@ -14,6 +14,7 @@ from marea.gateway.health import Readiness
 from marea.gateway.http_errors import NotAuthentic
 from marea.gateway.metrics import count_events
 from marea.gateway.ports import GatewayPorts
+from marea.gateway.rounds import Rounds
 from marea.gateway.stream import JobStreams
 from marea.gateway.upload_ticket import TicketOffice
 from marea.settings import GatewaySettings
@@ -24,6 +25,7 @@ class Gateway:
     """One gateway process; kept in `app.state.gateway`."""
 
     ports: GatewayPorts
+    rounds: Rounds
     settings: GatewaySettings
     gatekeeper: Gatekeeper
     tickets: TicketOffice
@@ -31,7 +33,8 @@ class Gateway:
     readiness: Readiness
 
 
-def gateway_of(request: Request) -> Gateway:
+async def gateway_of(request: Request) -> Gateway:
+    # `async` although it awaits nothing: FastAPI sends plain functions through its threads.
     gateway: Gateway = request.app.state.gateway
     return gateway
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from marea.clock import Clock
-from marea.lifecycle.accept import Accepted
 from marea.lifecycle.state import JobState
 from marea.messages.job import Job, Priority
 from marea.messages.objects import ObjectRef
@@ -15,7 +14,7 @@ from marea.messages.record import Record
 from marea.pipelines.pipeline import Pipeline
 from marea.queues.publisher import Publisher
 from marea.results.ledger import Ledger
-from marea.routing.route import UploadFacts
+from marea.routing.route import Plan, UploadFacts
 from marea.routing.table import RouteTable
 from marea.storage.object_store import ObjectStore
 
@@ -37,8 +36,13 @@ class Intake(Protocol):
     Every method raises `TransientError` if it cannot promise what it was asked for.
     """
 
-    def accept(self, uploads: Sequence[UploadFacts]) -> list[Accepted]:
-        """Route and publish; replies in order. `confirmed` False: it must be sent again."""
+    def plan(self, facts: UploadFacts) -> Plan:
+        """Route an upload; asks the store for what its event left unsaid and a rule needs."""
+        ...
+
+    def accept(self, jobs: Sequence[Job]) -> Mapping[str, bool]:
+        """See to it that jobs get done; by id, whether that is sure. If not, they must be
+        sent again."""
         ...
 
     def submit(self, submission: Submission) -> JobState:

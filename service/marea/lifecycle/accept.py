@@ -10,7 +10,7 @@ publish may be answered with a 2xx.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from marea.errors import ObjectGone
 from marea.lifecycle.effects import (
@@ -28,20 +28,7 @@ from marea.lifecycle.effects import (
 from marea.lifecycle.policy import Policy
 from marea.lifecycle.state import JobState
 from marea.messages.job import Job, Mode, Origin
-from marea.routing.route import Plan, PlanOutcome, UploadFacts
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What became of one upload."""
-
-    outcome: PlanOutcome | str
-    """`routed`, `unrouted` or `ignored`."""
-    reason: str
-    job_ids: tuple[str, ...] = ()
-    confirmed: bool = True
-    """False: the broker did not confirm every job; the event must be sent again."""
-
+from marea.routing.route import Plan, UploadFacts
 
 Planner = Callable[[UploadFacts], Plan]
 
@@ -63,26 +50,6 @@ def plan_with_facts(facts: UploadFacts, plan: Planner) -> Steps[Plan]:
             return Plan("ignored", "the version is no longer in the bucket")
         facts = replace(facts, tags=tags)
     return plan(facts)
-
-
-def accept_uploads(
-    uploads: Sequence[UploadFacts], plan: Planner, origin: Origin, policy: Policy
-) -> Steps[list[Accepted]]:
-    """Accept a batch; replies in order. Raises `LedgerUnavailable`, `StoreUnavailable`."""
-    plans: list[Plan] = []
-    for facts in uploads:
-        plans.append((yield from plan_with_facts(facts, plan)))
-    jobs = {job.id: replace(job, origin=origin) for each in plans for job in each.jobs}
-    confirmed = yield from accept_jobs(list(jobs.values()), policy)
-    return [
-        Accepted(
-            each.outcome,
-            each.reason,
-            tuple(job.id for job in each.jobs),
-            all(confirmed[job.id] for job in each.jobs),
-        )
-        for each in plans
-    ]
 
 
 def accept_jobs(jobs: Sequence[Job], policy: Policy) -> Steps[dict[str, bool]]:

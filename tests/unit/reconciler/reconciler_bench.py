@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from marea.clock import FakeClock
-from marea.lifecycle.accept import accept_uploads
+from marea.lifecycle.accept import accept_jobs
 from marea.lifecycle.claim import owner_name
 from marea.lifecycle.finish import Place
 from marea.lifecycle.policy import Policy
@@ -76,9 +76,7 @@ class Bench:
 
     def hear_of(self, ref: ObjectRef) -> Job:
         """The event arrives and the job is queued."""
-        self.performer.run(
-            accept_uploads([UploadFacts(ref, self.clock.now())], self.plan, "event", self.policy)
-        )
+        self.performer.run(accept_jobs([self.job(ref)], self.policy))
         return self.job(ref)
 
     def beat(self, worker: str = "images@w1") -> None:
