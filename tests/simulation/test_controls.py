@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from marea.errors import ObjectGone
 from marea.lifecycle import commit, duties, finish, process
 from marea.lifecycle import effects as fx
+from marea.messages.job import Job
 from marea.storage.object_store import ALWAYS
 from tests.simulation import world
 from tests.simulation.world import Weather, World
@@ -35,7 +37,15 @@ def no_sweep(patch: Patch) -> None:
     patch.setattr(world, "sweep_pages", ended)
 
 
-def source_not_looked_at_again(patch: Patch) -> None:
+def source_never_compared_with_the_current(patch: Patch) -> None:
+    def fetched_by_version(job: Job, max_bytes: int) -> fx.Steps[Any]:
+        try:
+            body = yield from fx.ask(fx.FetchSource(job.ref, max_bytes))
+        except ObjectGone:
+            return None
+        return process._Fetched(body, is_current=True)
+
+    patch.setattr(process, "_fetch", fetched_by_version)
     patch.setattr(commit, "is_current", lambda _head, _ref: True)
 
 
@@ -79,7 +89,10 @@ def attempts_never_refunded(patch: Patch) -> None:
 
 CONTROLS: dict[str, tuple[Break, Weather]] = {
     "no sweep": (no_sweep, Weather()),
-    "source not looked at again": (source_not_looked_at_again, Weather(keys=1)),
+    "source never compared with the current": (
+        source_never_compared_with_the_current,
+        Weather(keys=1),
+    ),
     "artifacts put without condition": (
         artifacts_put_without_condition,
         Weather(keys=1, operations=3, bodies=5, delete=0, fault=0, lose_event=0, hurry=0.1),

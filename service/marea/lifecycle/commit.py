@@ -3,6 +3,8 @@
     (a) what stands under the friendly key?  assumed absent first: a conditional PUT finds
         out for the price of the write it would do anyway
     (b) is the source still the current content?         no ──▶ superseded
+        not asked on the first try if the source was read as the current content a moment
+        ago: what a newer version writes meanwhile makes (c) fail, and then it is asked
     (c) PUT each artifact on the condition read in (a)   404, 409, 412 ──▶ back to (a)
     (d) only where (c) replaced another version's result: (b) once more. The swap compares
         ETags, which are hashes of content; a result with the same bytes as the one that was
@@ -30,6 +32,11 @@ from marea.storage.object_store import IF_ABSENT, ObjectHead, PutCondition, if_e
 MAX_ROUNDS = 12
 """Swaps lost in a row before the job steps back with `commit-contended`; arbitrary, far
 above what the simulation ever needs (4 with eight writers of one key)."""
+
+JUST_READ_S = 2.0
+"""How long a look at the source spares the next one. The looks differ only for a result that
+somebody deletes within this time, together with the upload that would have replaced it; gut
+feeling, above the time of most images and below that of a person."""
 
 META_JOB, META_SOURCE, META_KEY = "marea-job", "marea-source", "marea-key-sha256"
 META_PIPELINE, META_DIGEST = "marea-pipeline", "marea-digest"
@@ -102,17 +109,27 @@ def _obstacle(head: ObjectHead, job: Job) -> str:
 
 
 def commit(
-    job: Job, artifacts: Sequence[Artifact], digest: str, results_bucket: str
+    job: Job,
+    artifacts: Sequence[Artifact],
+    digest: str,
+    results_bucket: str,
+    *,
+    just_read: bool = False,
 ) -> Steps[Committed | Superseded | KeyTaken]:
-    """Place `artifacts`. Raises `CommitContended` and whatever the store raises."""
+    """Place `artifacts`. Raises `CommitContended` and whatever the store raises.
+
+    `just_read`: the source was the current content within the last `JUST_READ_S`. Only the
+    first round may rest on that, since it writes to absent keys alone.
+    """
     conditions: dict[str, PutCondition] = {}
     placed: dict[str, Output] = {}
     replaced = False
     metadata = artifact_metadata(job, digest)
-    for _ in range(MAX_ROUNDS):
-        current = yield from ask(HeadObject(job.ref.bucket, job.ref.key))
-        if not is_current(current, job.ref):
-            return Superseded(current, replaced_newer=replaced)
+    for turn in range(MAX_ROUNDS):
+        if turn or not just_read:
+            current = yield from ask(HeadObject(job.ref.bucket, job.ref.key))
+            if not is_current(current, job.ref):
+                return Superseded(current, replaced_newer=replaced)
         lost_swap = False
         for artifact in artifacts:
             if artifact.key in placed:

@@ -11,7 +11,7 @@ without the ledger nothing may be decided.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from marea.errors import (
     LedgerUnavailable,
@@ -30,10 +30,19 @@ from marea.lifecycle.claim import (
     decide_claim,
     owner_worker,
 )
-from marea.lifecycle.commit import META_JOB, Committed, KeyTaken, Superseded, commit, is_current
+from marea.lifecycle.commit import (
+    JUST_READ_S,
+    META_JOB,
+    Committed,
+    KeyTaken,
+    Superseded,
+    commit,
+    is_current,
+)
 from marea.lifecycle.effects import (
     FetchSource,
     HeadObject,
+    HeadVersion,
     LoadState,
     Publish,
     ReadClock,
@@ -49,7 +58,7 @@ from marea.lifecycle.state import JobState
 from marea.messages.job import Job
 from marea.messages.record import TerminalState
 from marea.pipelines.pipeline import Pipeline, Source
-from marea.storage.object_store import ObjectHead
+from marea.storage.object_store import ObjectBody, ObjectHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +169,18 @@ def _work(job: Job, context: WorkContext) -> Steps[Ending]:
             " for records; use another key or result template",
             digest=pipeline.digest,
         )
-    if job.origin == "sweep" or job.mode == "refresh":
-        # Found late: often an older version, whose bytes need not be read to be told so.
-        current = yield from ask(HeadObject(job.ref.bucket, job.ref.key))
-        if not is_current(current, job.ref):
-            return (yield from _superseded(job, Superseded(current), pipeline, context))
     started = yield from ask(ReadClock())
     try:
-        fetched = yield from ask(FetchSource(job.ref, pipeline.max_bytes))
+        found = yield from _fetch(job, pipeline.max_bytes)
+        if found is None:
+            return Ending(
+                "gone",
+                "object-gone",
+                "this version was removed from the source bucket before it was processed",
+            )
+        if isinstance(found, Superseded):
+            return (yield from _superseded(job, found, pipeline, context))
+        fetched = found.body
         got = yield from ask(ReadClock())
         produced = yield from ask(
             RunPipeline(
@@ -175,21 +188,16 @@ def _work(job: Job, context: WorkContext) -> Steps[Ending]:
                 Source(fetched.data, job.ref.key, fetched.head.content_type, fetched.head.metadata),
             )
         )
-    except ObjectGone:
-        return Ending(
-            "gone",
-            "object-gone",
-            "this version was removed from the source bucket before it was processed",
-        )
-    except ObjectChanged:
-        current = yield from ask(HeadObject(job.ref.bucket, job.ref.key))
-        return (yield from _superseded(job, Superseded(current), pipeline, context))
     except PermanentError as exc:
         return Ending("rejected", exc.code, str(exc), digest=pipeline.digest)
     ran = yield from ask(ReadClock())
     try:
         result = yield from commit(
-            job, produced.artifacts, pipeline.digest, context.place.results_bucket
+            job,
+            produced.artifacts,
+            pipeline.digest,
+            context.place.results_bucket,
+            just_read=found.is_current and ran - started < JUST_READ_S,
         )
     except PermanentError as exc:  # e.g. a result key that the store does not accept
         return Ending("rejected", exc.code, str(exc), digest=pipeline.digest)
@@ -214,6 +222,46 @@ def _work(job: Job, context: WorkContext) -> Steps[Ending]:
                 details=dict(produced.details),
                 timings_s=timings,
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """The bytes of a job's version, and whether they were the key's current content."""
+
+    body: ObjectBody
+    is_current: bool
+
+
+def _fetch(job: Job, max_bytes: int) -> Steps[_Fetched | Superseded | None]:
+    """The source, unless a newer content stands in its place; None if that version is gone.
+
+    The current content is asked for, on the condition that it is this version's: one request
+    both reads and finds out, and of a version that came too late no byte is read.
+    """
+    ref = job.ref
+    if not ref.etag:  # the condition could not be put
+        try:
+            return _Fetched((yield from ask(FetchSource(ref, max_bytes))), is_current=False)
+        except ObjectGone:
+            return None
+    try:
+        body = yield from ask(FetchSource(replace(ref, version_id=""), max_bytes))
+        if body.head.ref.identity == ref.identity:
+            return _Fetched(body, is_current=True)
+    except ObjectGone:
+        if not ref.is_versioned:
+            return None
+    except ObjectChanged:
+        pass
+    current = yield from ask(HeadObject(ref.bucket, ref.key))
+    try:
+        if is_current(current, ref):  # it has come back since
+            return _Fetched((yield from ask(FetchSource(ref, max_bytes))), is_current=False)
+    except (ObjectGone, ObjectChanged) as exc:
+        raise TransientError(f"{ref.key!r} keeps changing in the source bucket") from exc
+    if ref.is_versioned and (yield from ask(HeadVersion(ref))) is None:
+        return None
+    return Superseded(current)
 
 
 def _superseded(

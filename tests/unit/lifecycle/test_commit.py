@@ -31,7 +31,7 @@ class Bench:
     """A store with both buckets, and the means to stop a procedure where one likes."""
 
     def __init__(self) -> None:
-        clock = FakeClock()
+        self.clock = clock = FakeClock()
         self.store = MemoryObjectStore(clock)
         self.store.create_bucket(SOURCE, versioned=True)
         self.store.create_bucket(RESULTS, versioned=True)
@@ -197,3 +197,82 @@ def bench_metadata(job: Job) -> dict[str, str]:
     from marea.lifecycle.commit import artifact_metadata
 
     return artifact_metadata(job, DIGEST)
+
+
+def kinds(bench: Bench, steps: fx.Steps[Any]) -> list[str]:
+    """The names of the store's effects, in order; performed to the end."""
+    seen: list[str] = []
+
+    def is_last(effect: fx.Effect[Any]) -> bool:
+        if not isinstance(effect, fx.ReadClock | fx.LoadState | fx.SaveState):
+            seen.append(type(effect).__name__)
+        return False
+
+    with pytest.raises(StopIteration):
+        bench.until(steps, is_last)
+    return seen
+
+
+def test_a_new_upload_costs_one_read_and_two_writes() -> None:
+    bench = Bench()
+    seen = kinds(bench, bench.process(bench.upload(b"x")))
+    assert seen == ["FetchSource", "RunPipeline", "PutObject", "PutObject"]
+
+
+def test_of_a_version_that_came_too_late_no_byte_is_read() -> None:
+    bench = Bench()
+    old = bench.upload(b"old")
+    bench.upload(b"new")
+    steps = bench.process(old)
+    fetch = bench.until(steps, lambda each: isinstance(each, fx.FetchSource))
+    with pytest.raises(MareaError):
+        bench.performer.perform(fetch)
+    assert bench.rest(steps, fetch).event == "superseded"
+
+
+def test_a_version_of_the_same_bytes_as_the_newest_is_superseded_all_the_same() -> None:
+    bench = Bench()
+    old = bench.upload(b"same")
+    bench.upload(b"same")
+    assert bench.performer.run(bench.process(old)).event == "superseded"
+
+
+def test_a_version_that_was_removed_is_gone_whatever_stands_there_now() -> None:
+    for stands in (True, False):
+        bench = Bench()
+        old = bench.upload(b"old")
+        if stands:
+            bench.upload(b"new")
+        bench.store.delete_version(old.ref)
+        assert bench.performer.run(bench.process(old)).event == "gone"
+
+
+def test_a_version_that_is_read_again_after_the_newer_one_was_removed_is_done() -> None:
+    bench = Bench()
+    old = bench.upload(b"old")
+    newer = bench.upload(b"new")
+    steps = bench.process(old)
+    look = bench.until(steps, lambda each: isinstance(each, fx.HeadObject))
+    bench.store.delete_version(newer.ref)
+    assert bench.rest(steps, look).event == "done"
+    assert bench.shown() == b"gray:old"
+
+
+def test_a_job_that_took_long_looks_at_the_source_again_before_it_writes() -> None:
+    bench = Bench()
+    slow = bench.upload(b"old")
+    steps = bench.process(slow)
+    run = bench.until(steps, lambda each: isinstance(each, fx.RunPipeline))
+    bench.clock.sleep(10)
+    bench.upload(b"new")
+    assert bench.rest(steps, run).event == "superseded"
+    assert bench.store.head(RESULTS, "photo_gray") is None
+
+
+def test_a_newer_result_written_since_the_source_was_read_stays() -> None:
+    bench = Bench()
+    older = bench.process(bench.upload(b"old"))
+    run = bench.until(older, lambda each: isinstance(each, fx.RunPipeline))
+    bench.performer.run(bench.process(bench.upload(b"new")))
+    assert bench.rest(older, run).event == "superseded"
+    assert bench.shown() == b"gray:new"
