@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from marea import __version__
 from marea.clock import Clock
 from marea.errors import (
     ConfigError,
@@ -61,6 +64,9 @@ caller's to wait for. With both timeouts met each time a call ends within
 
 MAX_CONNECTIONS = 50
 """Of one process: above the 40 threads that the gateway runs calls in."""
+
+EXPECT_FROM_BYTES = 2**21
+"""Bodies that wait for leave to be sent: as the AWS SDK for Java has it."""
 
 
 class S3ObjectStore:
@@ -308,6 +314,8 @@ class S3ObjectStore:
 def _new_client(settings: StoreSettings, address: str | None) -> S3Client:
     from boto3.session import Session
     from botocore.config import Config
+    from botocore.handlers import add_expect_header
+    from botocore.session import get_session
 
     config = Config(
         signature_version="s3v4",
@@ -321,10 +329,18 @@ def _new_client(settings: StoreSettings, address: str | None) -> S3Client:
         retries={"mode": "standard", "total_max_attempts": MAX_TRIES},
         max_pool_connections=MAX_CONNECTIONS,
         tcp_keepalive=True,
+        # What is sent is typed here, and the long default of the agent is put together anew
+        # for each request: together some 7 % of a small object's time in the client.
+        parameter_validation=False,
+        user_agent=f"Marea/{__version__}",
+    )
+    core = get_session()
+    core.get_component("response_parser_factory").set_parser_defaults(
+        timestamp_parser=_parse_timestamp
     )
     try:
         # A session of its own: boto3's default session is not safe to share among threads.
-        client: S3Client = Session().client(
+        client: S3Client = Session(botocore_session=core).client(
             "s3",
             endpoint_url=address,
             region_name=settings.region,
@@ -335,7 +351,32 @@ def _new_client(settings: StoreSettings, address: str | None) -> S3Client:
     except ValueError as exc:
         raise ConfigError([f"MAREA_STORE__ENDPOINT_URL: {exc}"]) from exc
     client.meta.events.register("before-parse.s3.ListObjectVersions", _keep_body)
+    # botocore asks leave for every body, however small, and reads the answer byte by byte:
+    # a round trip and 25 system calls a PUT.
+    client.meta.events.unregister("before-call.s3", add_expect_header)
+    client.meta.events.register("before-call.s3.PutObject", _ask_leave_for_large)
     return client
+
+
+def _ask_leave_for_large(params: dict[str, Any], **_: object) -> None:
+    """`Expect: 100-continue`, so that a refused PUT costs no transfer, where it pays."""
+    from botocore.utils import determine_content_length
+
+    if (determine_content_length(params["body"]) or 0) >= EXPECT_FROM_BYTES:
+        params["headers"]["Expect"] = "100-continue"
+
+
+def _parse_timestamp(value: Any) -> datetime:
+    """The two spellings that S3 uses, at a twentieth of the time that botocore's parser of
+    everything takes; other ones are left to that."""
+    with suppress(ValueError, TypeError):
+        if value.endswith("GMT"):  # RFC 9110, in headers
+            return parsedate_to_datetime(value)
+        return datetime.fromisoformat(value)  # ISO 8601, in listings
+    from botocore.utils import parse_timestamp
+
+    parsed: datetime = parse_timestamp(value)
+    return parsed
 
 
 def _keep_body(
