@@ -91,8 +91,8 @@ class Running:
         return sum(each.memory_full_info().pss for each in self.tree())
 
     def cpu_s(self) -> float:
-        """Seconds of processor time that the tree has used so far."""
-        return sum(sum(each.cpu_times()[:2]) for each in self.tree())
+        """Seconds of processor time that the tree has used so far, ended children included."""
+        return sum(sum(each.cpu_times()[:4]) for each in self.tree())
 
     def stop(self, grace_s: float = 30.0) -> None:
         """SIGTERM, then SIGKILL for the group."""
