@@ -74,14 +74,19 @@ class Rounds:
         self._waiting.append(mine)
         self._waiting_jobs += len(jobs)
         if len(self._running) < ROUNDS_AT_ONCE:
-            task = loop.create_task(self._run_rounds())
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._running.add(loop.create_task(self._run_rounds()))
         return await mine.answer
 
     async def _run_rounds(self) -> None:
-        while together := self._next():
-            await self._run(together)
+        try:
+            while together := self._next():
+                await self._run(together)
+        finally:
+            # Here and not in a callback of the task, which comes a turn of the loop later: a
+            # request that arrived in between would start no round and wait for ever.
+            task = asyncio.current_task()
+            assert task is not None
+            self._running.discard(task)
 
     def _next(self) -> list[_Waiting]:
         """The requests of the next round, longest wait first; none if nobody waits."""

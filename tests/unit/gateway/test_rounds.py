@@ -99,6 +99,15 @@ def test_a_request_without_jobs_asks_nobody() -> None:
     assert run(story).calls == []
 
 
+def test_a_request_that_follows_at_once_is_not_forgotten() -> None:
+    async def story(ledger: Ledger, rounds: Rounds) -> None:
+        async with asyncio.timeout(WAIT_S):
+            for name in "abc":
+                assert await rounds.accept([job(name)])
+
+    assert run(story, is_open=True).calls == [["a"], ["b"], ["c"]]
+
+
 def test_what_arrives_during_a_round_makes_up_the_next_one() -> None:
     async def story(ledger: Ledger, rounds: Rounds) -> None:
         first = await while_a_round_is_under_way(ledger, rounds)
