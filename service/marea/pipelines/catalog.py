@@ -8,6 +8,7 @@ Python entry points of the group `marea.pipelines`.
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,6 +31,10 @@ from marea.pipelines.tables.table_pipeline import TABLES
 ENTRY_POINTS = "marea.pipelines"
 
 KINDS: Mapping[str, PipelineKind] = {kind.name: kind for kind in (IMAGES, TABLES, NONE)}
+
+_SHARED_LIBRARIES: Mapping[str, str] = {IMAGES.name: "marea.pipelines.images.render"}
+"""Kind -> the module that brings its library. Not that of tables: pandas and pyarrow start
+threads when they are imported, which a fork would not have."""
 
 _PROBE_KEYS = (
     *(f"a/photo.{ext}" for ext in ("jpg", "jpeg", "png", "webp", "gif", "avif", "tif", "bmp")),
@@ -129,6 +134,15 @@ class Catalog(Mapping[str, Pipeline]):
                     if first != pipeline.name and pair not in found:
                         found[pair] = Collision(*pair, probe, key)
         return list(found.values())
+
+
+def import_libraries(pipelines: Iterable[Pipeline], pool: str) -> None:
+    """Import what those of `pool` need, where that may be done before a fork."""
+    for pipeline in pipelines:
+        if isinstance(pipeline, DeclaredPipeline) and pipeline.pool == pool:
+            module = _SHARED_LIBRARIES.get(pipeline.definition.kind)
+            if module is not None:
+                importlib.import_module(module)
 
 
 def load_catalog(

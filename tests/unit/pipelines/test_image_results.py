@@ -34,13 +34,11 @@ def test_lossless_webp_loses_nothing(
     assert distance(open_artifact(run_steps(save_image(photo, "PNG"), [step])), photo) == 0
 
 
-def test_progressive_is_the_default_and_can_be_had_without(
-    make_photo, save_image, run_steps
-) -> None:
+def test_progressive_is_for_who_asks(make_photo, save_image, run_steps) -> None:
     data = save_image(make_photo(), "PNG")
-    (progressive,) = run_steps(data, [{"convert": "jpeg"}]).artifacts
-    plain_step = {"convert": {"format": "jpeg", "progressive": False}}
-    (plain,) = run_steps(data, [plain_step]).artifacts
+    (plain,) = run_steps(data, [{"convert": "jpeg"}]).artifacts
+    progressive_step = {"convert": {"format": "jpeg", "progressive": True}}
+    (progressive,) = run_steps(data, [progressive_step]).artifacts
     assert b"\xff\xc2" in progressive.data
     assert b"\xff\xc2" not in plain.data
 

@@ -131,7 +131,7 @@ IMAGE_STEPS: dict[str, StepSpec] = {
             parameters={
                 "format": Parameter("choice", choices=CONVERT_TARGETS),
                 "quality": Parameter("whole", None, 1, 100),
-                "progressive": Parameter("flag", True),
+                "progressive": Parameter("flag", False),
                 "lossless": Parameter("flag", False),
             },
             main="format",
