@@ -32,9 +32,15 @@ ENTRY_POINTS = "marea.pipelines"
 
 KINDS: Mapping[str, PipelineKind] = {kind.name: kind for kind in (IMAGES, TABLES, NONE)}
 
-_SHARED_LIBRARIES: Mapping[str, str] = {IMAGES.name: "marea.pipelines.images.render"}
-"""Kind -> the module that brings its library. Not that of tables: pandas and pyarrow start
-threads when they are imported, which a fork would not have."""
+_SHARED_MODULES: Mapping[str, tuple[str, ...]] = {
+    IMAGES.name: (
+        "marea.pipelines.images.render",
+        # Pillow itself imports these when it opens the first file.
+        *(f"PIL.{name}ImagePlugin" for name in ("Bmp", "Gif", "Jpeg", "Png", "Ppm")),
+    )
+}
+"""Kind -> what its first run would import. None for tables: pandas and pyarrow start threads
+when they are imported, which a fork would not have."""
 
 _PROBE_KEYS = (
     *(f"a/photo.{ext}" for ext in ("jpg", "jpeg", "png", "webp", "gif", "avif", "tif", "bmp")),
@@ -137,11 +143,10 @@ class Catalog(Mapping[str, Pipeline]):
 
 
 def import_libraries(pipelines: Iterable[Pipeline], pool: str) -> None:
-    """Import what those of `pool` need, where that may be done before a fork."""
+    """Import what those of `pool` need, as far as that may be done before a fork."""
     for pipeline in pipelines:
         if isinstance(pipeline, DeclaredPipeline) and pipeline.pool == pool:
-            module = _SHARED_LIBRARIES.get(pipeline.definition.kind)
-            if module is not None:
+            for module in _SHARED_MODULES.get(pipeline.definition.kind, ()):
                 importlib.import_module(module)
 
 

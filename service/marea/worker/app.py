@@ -7,6 +7,7 @@ back unfinished and exits with 1.
 
 from __future__ import annotations
 
+import gc
 import logging
 import secrets
 import socket
@@ -67,6 +68,9 @@ class WorkerParts:
     """Messages ready in the pool's queues. Raises `BacklogUnavailable`."""
     policy: Policy
     clock: Clock
+    prepare: Callable[[], None] = lambda: None
+    """Called in the parent before the first fork: imports what each child will need. Opens
+    nothing, for clients do not survive a fork."""
 
 
 def run_worker(settings: Settings, parts: WorkerParts | None = None) -> int:
@@ -117,6 +121,7 @@ def run_worker(settings: Settings, parts: WorkerParts | None = None) -> int:
     signals.worker_process_init.connect(child.open, weak=False)
     signals.task_received.connect(lambda **_: pulse.delivered(clock.now()), weak=False)
     log.info("worker starts", worker=worker, slots=settings.worker.concurrency)
+    _share_with_children(parts.prepare)
     celery_worker.start()
     watch.finish()
     if not losses.finish(settings.worker.lease_s):
@@ -131,11 +136,13 @@ def run_worker(settings: Settings, parts: WorkerParts | None = None) -> int:
 def worker_parts(settings: Settings) -> WorkerParts:
     """The real parts. Raises `ConfigError`; connects to nothing."""
     from marea.clock import SystemClock
+    from marea.pipelines.catalog import import_libraries
     from marea.queues.redis import RedisBroker
     from marea.wiring import build_broker, build_declarations, build_ledger, build_policy
     from marea.worker.runner import build_runner
 
-    build_declarations(settings)  # read again in each child; wrong ones stop the start here
+    # Read again in each child; wrong ones stop the start here.
+    declarations = build_declarations(settings)
     clock = SystemClock()
     broker = build_broker(settings)
     pool = settings.worker.pool
@@ -151,6 +158,7 @@ def worker_parts(settings: Settings) -> WorkerParts:
         count_waiting=lambda: sum(depth.ready for depth in broker.depths((pool,)).values()),
         policy=build_policy(settings),
         clock=clock,
+        prepare=lambda: import_libraries(declarations.pipelines.values(), pool),
     )
 
 
@@ -166,6 +174,17 @@ def _with_slots(settings: Settings) -> Settings:
         return settings
     alone = settings.worker.model_copy(update={"concurrency": 1})
     return settings.model_copy(update={"worker": alone})
+
+
+def _share_with_children(prepare: Callable[[], None]) -> None:
+    """Leave to the children, in memory that they have in common, what each of them needs.
+
+    A collection writes into every object that it looks at, and so gives each process a copy of
+    the page: what is there before the forks is taken out of its sight.
+    """
+    prepare()
+    gc.collect()
+    gc.freeze()
 
 
 def _build_celery_worker(
