@@ -74,38 +74,43 @@ def _weigh_marea(world: World, uploads: list[UploadFacts], say: Callable[[str], 
     variables = world.environment(SOURCE, RESULTS)
     command = ("--pool", "images", "--concurrency", str(CONCURRENCY))
     with world.marea(variables, "worker", *command) as worker:
-        _accepting(variables)(uploads)
+        accepting(variables)(uploads)
         _until_stored(world, worker, RESULTS, len(uploads))
         return _weigh(worker, "marea", say)
 
 
 def _weigh_plain(world: World, uploads: list[UploadFacts], say: Callable[[str], None]) -> int:
     _empty(world, PLAIN_RESULTS)
-    variables = {
-        "BENCH_SOURCE": SOURCE,
-        "BENCH_RESULTS": PLAIN_RESULTS,
-        "BENCH_ENDPOINT_URL": world.store.endpoint_url or "",
-        "BENCH_ACCESS_KEY": world.store.access_key,
-        "BENCH_SECRET_KEY": world.store.secret_key,
-        "BENCH_BROKER_URL": world.redis.url(2),
-    }
-    with plain_celery_worker(world, variables) as worker:
-        with Celery(broker=variables["BENCH_BROKER_URL"]) as sender:
-            for upload in uploads:
-                sender.send_task("grayscale", [upload.ref.key])
+    with plain_celery(world, SOURCE, PLAIN_RESULTS) as (worker, order):
+        worker.wait_until(lambda: " ready." in worker.log, "the plain worker is ready")
+        for upload in uploads:
+            order(upload.ref.key)
         _until_stored(world, worker, PLAIN_RESULTS, len(uploads))
         return _weigh(worker, "plain Celery", say)
 
 
 @contextmanager
-def plain_celery_worker(world: World, variables: dict[str, str]) -> Iterator[Running]:
-    """A tutorial's worker, ready to take messages; also what a start is compared with."""
+def plain_celery(
+    world: World, source: str, results: str
+) -> Iterator[tuple[Running, Callable[[str], object]]]:
+    """A tutorial's worker, just spawned, and what orders a key from it."""
+    url = world.redis.url(2)
+    variables = {
+        "BENCH_SOURCE": source,
+        "BENCH_RESULTS": results,
+        "BENCH_ENDPOINT_URL": world.store.endpoint_url or "",
+        "BENCH_ACCESS_KEY": world.store.access_key,
+        "BENCH_SECRET_KEY": world.store.secret_key,
+        "BENCH_BROKER_URL": url,
+    }
     program = "loadtest.bench.contenders.plain_memory"
     command = [sys.executable, "-m", "celery", "-A", program, "worker", "--loglevel", "INFO"]
     command += ["--concurrency", str(CONCURRENCY)]
-    with world.running("plain-celery", command, variables) as worker:
-        worker.wait_until(lambda: " ready." in worker.log, "the plain worker is ready")
-        yield worker
+    with (
+        Celery(broker=url) as sender,
+        world.running("plain-celery", command, variables) as worker,
+    ):
+        yield worker, lambda key: sender.send_task("grayscale", [key])
 
 
 def _weigh(worker: Running, name: str, say: Callable[[str], None]) -> int:
@@ -133,7 +138,7 @@ def _is_at_rest(worker: Running) -> bool:
 
 def _queue_memory(world: World, plan: Plan, say: Callable[[str], None]) -> Iterator[Figure]:
     world.make_buckets(SOURCE, RESULTS)
-    accept = _accepting(world.environment(SOURCE, RESULTS))
+    accept = accepting(world.environment(SOURCE, RESULTS))
     largest = max(plan.sizes)
     for size in plan.sizes:
         values = []
@@ -174,7 +179,7 @@ def _used(client: Any) -> int:
     return int(client.info("memory")["used_memory"])
 
 
-def _accepting(variables: dict[str, str]) -> Accept:
+def accepting(variables: dict[str, str]) -> Accept:
     """On real ports, as a gateway has them."""
     settings = load_settings(variables)
     declarations = build_declarations(settings)
