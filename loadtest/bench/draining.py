@@ -246,9 +246,18 @@ def plain_celery(
     environment = plain_environment(world, results, source=source, url=url)
     if pipelines_file is not None:
         environment["BENCH_PIPELINES_FILE"] = str(pipelines_file)
-    with world.running("plain-celery", celery_command(), environment) as child:
+    with plain_worker(world, environment) as worker:
+        yield PlainCelery(worker, results, url, name, pipelines, pipelines_file)
+
+
+@contextmanager
+def plain_worker(world: World, environment: Mapping[str, str]) -> Iterator[Running]:
+    """As a tutorial starts it."""
+    options = ("worker", "--concurrency", str(SLOTS), "--loglevel", "INFO")
+    command = [sys.executable, "-m", "celery", "-A", PROGRAM, *options]
+    with world.running("plain-celery", command, environment) as child:
         child.wait_until(lambda: " ready." in child.log, "its worker is ready")
-        yield PlainCelery(child, results, url, name, pipelines, pipelines_file)
+        yield child
 
 
 @contextmanager
@@ -294,12 +303,6 @@ def marea_environment(
     if pipelines_file is not None:
         more["MAREA_PIPELINES_FILE"] = str(pipelines_file)
     return world.environment(UPLOADS, results, **more)
-
-
-def celery_command() -> list[str]:
-    """As a tutorial starts it."""
-    arguments = ("--concurrency", str(SLOTS), "--loglevel", "INFO")
-    return [sys.executable, "-m", "celery", "-A", PROGRAM, "worker", *arguments]
 
 
 def plain_environment(

@@ -15,6 +15,11 @@ class Plan:
     small_objects: int = 600
     latency_uploads: int = 60
     """Uploads per program, one at a time."""
+    loss_images: int = 200
+    loss_repeats: int = 3
+    """Each takes most of a minute: a dead worker's lease, and the wait for what may yet come."""
+    loss_wait_s: float = 30.0
+    """What is not made this long after the new start is waiting, or lost."""
     events: int = 3000
     sizes: tuple[int, ...] = (1_000, 10_000, 100_000)
     """Queued jobs, and objects in a bucket."""
@@ -22,5 +27,13 @@ class Plan:
     @staticmethod
     def quick() -> Plan:
         return Plan(
-            repeats=1, images=8, small_objects=30, latency_uploads=5, events=200, sizes=(100, 300)
+            repeats=1,
+            images=8,
+            small_objects=30,
+            latency_uploads=5,
+            loss_images=20,
+            loss_repeats=1,
+            loss_wait_s=6.0,
+            events=200,
+            sizes=(100, 300),
         )

@@ -33,7 +33,11 @@ from marea.up.servers import HOST, answers_http, free_port
 EVENT_TOKEN = "bench-event-token-0123456789abcdef"
 API_TOKEN = "bench-api-token-0123456789abcdef"
 MINIMAL = "MINIMAL"
-"""Name of MinIO's second webhook target: the minimal program's, to compare latencies with."""
+"""Name of MinIO's webhook target for the minimal program, to compare latencies with."""
+MINIMAL_KEPT = "MINIMAL_KEPT"
+"""The same, with a queue on disk as Marea's has: MinIO looks into that only each 3 s."""
+DIRECT = "DIRECT"
+"""Marea's gateway again, without a queue on disk."""
 READY_TIMEOUT_S = 60.0
 
 
@@ -127,11 +131,22 @@ class World:
         marea = webhook_environment(
             f"http://{HOST}:{self.gateway_port}/events/s3", EVENT_TOKEN, self.folder / "events"
         )
-        minimal = {
-            f"MINIO_NOTIFY_WEBHOOK_ENABLE_{MINIMAL}": "on",
-            f"MINIO_NOTIFY_WEBHOOK_ENDPOINT_{MINIMAL}": f"http://{HOST}:{self.minimal_port}/",
+        kept = self.folder / "minimal-events"
+        kept.mkdir()
+        minimal_url = f"http://{HOST}:{self.minimal_port}/"
+        others = {
+            f"ENABLE_{MINIMAL}": "on",
+            f"ENDPOINT_{MINIMAL}": minimal_url,
+            f"ENABLE_{MINIMAL_KEPT}": "on",
+            f"ENDPOINT_{MINIMAL_KEPT}": minimal_url,
+            f"QUEUE_DIR_{MINIMAL_KEPT}": str(kept),
+            f"ENABLE_{DIRECT}": "on",
+            f"ENDPOINT_{DIRECT}": f"http://{HOST}:{self.gateway_port}/events/s3",
+            f"AUTH_TOKEN_{DIRECT}": EVENT_TOKEN,
         }
-        server.start({**marea, **minimal})
+        server.start(
+            {**marea, **{f"MINIO_NOTIFY_WEBHOOK_{name}": text for name, text in others.items()}}
+        )
         self._open.callback(server.kill)
         return server
 
