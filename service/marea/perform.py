@@ -97,7 +97,7 @@ def _table(ports: Ports) -> dict[type[fx.Effect[Any]], Callable[[Any], Any]]:
         fx.LoadStates: lambda e: ledger.load_many(e.job_ids),
         fx.SaveState: lambda e: ledger.save(e.state, e.notifications),
         fx.SaveStates: lambda e: ledger.save_many(e.states),
-        fx.TenantLoads: lambda e: {name: ledger.tenant_in_broker(name) for name in e.tenants},
+        fx.TenantLoads: lambda e: ledger.tenants_in_broker(e.tenants),
         fx.ReadWorker: read_worker,
         fx.DueRows: lambda e: ledger.due(e.now, e.limit),
         fx.VerdictRows: lambda e: ledger.verdicts(e.limit),

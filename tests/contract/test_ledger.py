@@ -207,8 +207,8 @@ def test_counts_a_tenants_jobs_in_the_broker(ledger: Ledger) -> None:
         e={"job": {"tenant": ""}},
     )
     assert ledger.tenant_counts() == {'we"ird\n': 2, "": 1}
-    assert ledger.tenant_in_broker('we"ird\n') == 2
-    assert ledger.tenant_in_broker("acme") == 0
+    assert ledger.tenants_in_broker(['we"ird\n', "acme"]) == {'we"ird\n': 2, "acme": 0}
+    assert ledger.tenants_in_broker([]) == {}
     saved(ledger, queued.but(phase="done"))
     assert ledger.tenant_counts() == {'we"ird\n': 1, "": 1}
 

@@ -211,6 +211,7 @@ def test_asks_each_question_in_one_round_trip(redis_url: str) -> None:
         "open_counts": ledger.open_counts,
         "phase_counts": ledger.phase_counts,
         "tenant_counts": ledger.tenant_counts,
+        "tenants_in_broker": lambda: ledger.tenants_in_broker([str(n) for n in range(20)]),
         "running": ledger.running,
         "outbox_due": lambda: ledger.outbox_due(START, 10),
     }

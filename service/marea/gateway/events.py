@@ -11,16 +11,16 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
 import structlog
-from fastapi import Depends
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
 from marea.errors import BrokerUnavailable, MareaError, TransientError
 from marea.gateway.limits import read_body
 from marea.gateway.metrics import count_events
-from marea.gateway.parts import Gateway, GatewayDependency
+from marea.gateway.parts import Gateway, gateway_of
 from marea.gateway.views import EventReport
 from marea.intake.s3_notification import MalformedEvent, Parsed, parse_notification
 from marea.messages.upload_event import UploadEvent
@@ -52,13 +52,14 @@ class _Heard:
     failures: list[Failure] = field(default_factory=list)
 
 
-async def post_events(
-    gateway: GatewayDependency, body: Annotated[bytes, Depends(read_body)]
-) -> EventReport:
+async def post_events(request: Request) -> EventReport:
     """Hear of uploads. Takes the bodies of MinIO, RustFS, AWS S3, Ceph, EventBridge, SNS and SQS.
 
     Answered when the broker has confirmed every job; 503 if it did not, to be sent again.
     """
+    # From the request and not injected by FastAPI, which costs 4 % of an event (measured).
+    gateway = gateway_of(request)
+    body = await read_body(request, gateway.settings.max_body_bytes)
     if len(body) > LARGE_BODY_BYTES:
         heard = await run_in_threadpool(_hear, gateway, body)
     else:

@@ -19,16 +19,11 @@ BODY_TIMEOUT_S = 30.0
 M = TypeVar("M", bound=BaseModel)
 
 
-async def read_body(request: Request, gateway: GatewayDependency) -> bytes:
-    """The body, if it is small and quick enough. Raises `BodyTooLarge`, `BodyTooSlow`."""
-    return await _read(request, gateway.settings.max_body_bytes)
-
-
 def json_body(model: type[M]) -> Callable[..., Awaitable[M]]:
     """A dependency that reads a `model`, its nesting measured before anything is built."""
 
     async def read(request: Request, gateway: GatewayDependency) -> M:
-        body = await _read(request, gateway.settings.max_body_bytes)
+        body = await read_body(request, gateway.settings.max_body_bytes)
         value = parse_json(body, max_depth=gateway.settings.max_json_depth)
         try:
             return model.model_validate(value)
@@ -44,7 +39,8 @@ def body_schema(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-async def _read(request: Request, max_bytes: int) -> bytes:
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The body, if it is small and quick enough. Raises `BodyTooLarge`, `BodyTooSlow`."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise _too_large(max_bytes)

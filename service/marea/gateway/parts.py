@@ -33,13 +33,17 @@ class Gateway:
     readiness: Readiness
 
 
-async def gateway_of(request: Request) -> Gateway:
-    # `async` although it awaits nothing: FastAPI sends plain functions through its threads.
+def gateway_of(request: Request) -> Gateway:
     gateway: Gateway = request.app.state.gateway
     return gateway
 
 
-GatewayDependency = Annotated[Gateway, Depends(gateway_of)]
+async def _gateway(request: Request) -> Gateway:
+    # `async` although it awaits nothing: FastAPI sends plain functions through its threads.
+    return gateway_of(request)
+
+
+GatewayDependency = Annotated[Gateway, Depends(_gateway)]
 
 _BEARER = HTTPBearer(auto_error=False, scheme_name="token")
 """Only tells OpenAPI that there is a token: the header itself is judged by the gatekeeper."""
@@ -47,10 +51,10 @@ _BEARER = HTTPBearer(auto_error=False, scheme_name="token")
 _Shown = Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
 
 
-async def admit_event(request: Request, gateway: GatewayDependency, _shown: _Shown) -> None:
+async def admit_event(request: Request, _shown: _Shown) -> None:
     """Guards the events endpoint, before its body is read."""
     try:
-        gateway.gatekeeper.admit_event(request.headers.get("authorization"))
+        gateway_of(request).gatekeeper.admit_event(request.headers.get("authorization"))
     except NotAuthentic:
         count_events(refused=1)
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from marea.messages.objects import ObjectRef
@@ -29,7 +30,13 @@ def job_id(ref: ObjectRef, pipeline: str) -> str:
     The pipeline's digest is not in it: a changed setting must not make every sweep find the
     whole bucket missing.
     """
-    text = "\0".join((ref.bucket, ref.key, ref.identity, pipeline))
+    return _job_id(ref.bucket, ref.key, ref.identity, pipeline)
+
+
+@lru_cache(maxsize=2048)
+def _job_id(*parts: str) -> str:
+    # Asked for by every step that a job passes: kept for as many as are accepted at once.
+    text = "\0".join(parts)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 

@@ -90,7 +90,9 @@ class Ledger(Protocol):
         """Jobs in the broker (queued or running) per tenant."""
         ...
 
-    def tenant_in_broker(self, tenant: str) -> int: ...
+    def tenants_in_broker(self, tenants: Sequence[str]) -> dict[str, int]:
+        """The same of those named, 0 for one without any, in one round trip."""
+        ...
 
     def waiting_tenants(self) -> list[str]:
         """Tenants that have jobs in phase `waiting`."""

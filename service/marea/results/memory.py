@@ -128,8 +128,9 @@ class MemoryLedger:
             rows = (row for phase in IN_BROKER_PHASES for row in self._rows[phase].values())
             return dict(Counter(row.state.job.tenant for row in rows))
 
-    def tenant_in_broker(self, tenant: str) -> int:
-        return self.tenant_counts().get(tenant, 0)
+    def tenants_in_broker(self, tenants: Sequence[str]) -> dict[str, int]:
+        counts = self.tenant_counts()
+        return {tenant: counts.get(tenant, 0) for tenant in tenants}
 
     def waiting_tenants(self) -> list[str]:
         with self._lock:

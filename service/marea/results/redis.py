@@ -100,17 +100,15 @@ class RedisLedger:
     def save(self, state: JobState, notifications: Sequence[Notification] = ()) -> JobState | None:
         # Not tried again: a save that was done, but not answered, would then seem lost to
         # another process. The caller loads, and sees its own state there.
-        call = self._save_call(state, notifications)
-        won = self._write(lambda client: _run(client, call))
-        return state.but(rev=state.rev + 1) if won else None
+        stored = state.but(rev=state.rev + 1)
+        call = self._save_call(stored, notifications)
+        return stored if self._write(lambda client: _run(client, call)) else None
 
     def save_many(self, states: Sequence[JobState]) -> list[JobState | None]:
-        calls = [self._save_call(state) for state in states]
+        stored = [state.but(rev=state.rev + 1) for state in states]
+        calls = [self._save_call(state) for state in stored]
         replies = self._write(lambda client: _run_many(client, calls))
-        return [
-            state.but(rev=state.rev + 1) if won else None
-            for state, won in zip(states, replies, strict=True)
-        ]
+        return [state if won else None for state, won in zip(stored, replies, strict=True)]
 
     # indexes
 
@@ -162,9 +160,12 @@ class RedisLedger:
         counts = self._read(lambda client: client.hgetall(self._name("tenants")))
         return {unescaped(tenant): int(count) for tenant, count in counts.items()}
 
-    def tenant_in_broker(self, tenant: str) -> int:
-        field = escaped(tenant)
-        return int(self._read(lambda client: client.hget(self._name("tenants"), field)) or 0)
+    def tenants_in_broker(self, tenants: Sequence[str]) -> dict[str, int]:
+        if not tenants:
+            return {}
+        fields = [escaped(tenant) for tenant in tenants]
+        counts = self._read(lambda client: client.hmget(self._name("tenants"), fields))
+        return {tenant: int(count or 0) for tenant, count in zip(tenants, counts, strict=True)}
 
     def waiting_tenants(self) -> list[str]:
         names = self._read(lambda client: client.smembers(self._name("waiting-tenants")))
@@ -277,10 +278,12 @@ class RedisLedger:
     def _name(self, name: str) -> str:
         return self._prefix + name
 
-    def _save_call(self, state: JobState, notifications: Sequence[Notification] = ()) -> ScriptCall:
+    def _save_call(
+        self, stored: JobState, notifications: Sequence[Notification] = ()
+    ) -> ScriptCall:
         return save_call(
             self._prefix,
-            state,
+            stored,
             notifications,
             now=self._clock.now(),
             retention_s=self._settings.retention_s,
@@ -378,14 +381,32 @@ def _run(client: redis.Redis, call: ScriptCall) -> Any:
 
 
 def _run_many(client: redis.Redis, calls: Sequence[ScriptCall]) -> list[Any]:
-    """The replies in order, in one round trip: the script (3 KB) goes ahead of its calls."""
-    scripts = {call.script.text for call in calls}
+    """The replies in order, in one round trip; in two on a server that lost its scripts."""
+    replies = _ask_many(client, calls)
+    # A call whose script is missing has done nothing; the others must not run twice.
+    missing = [
+        place
+        for place, reply in enumerate(replies)
+        if isinstance(reply, redis.exceptions.NoScriptError)
+    ]
+    if missing:
+        for text in {calls[place].script.text for place in missing}:
+            client.script_load(text)
+        again = _ask_many(client, [calls[place] for place in missing])
+        for place, reply in zip(missing, again, strict=True):
+            replies[place] = reply
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
+
+
+def _ask_many(client: redis.Redis, calls: Sequence[ScriptCall]) -> list[Any]:
+    """The replies, errors among them, in order."""
     with client.pipeline(transaction=False) as batch:
-        for text in scripts:
-            batch.script_load(text)
         for script, keys, arguments in calls:
             batch.evalsha(script.sha, len(keys), *keys, *arguments)
-        return batch.execute()[len(scripts) :]
+        return batch.execute(raise_on_error=False)
 
 
 def _announced(channel: PubSub, poll_s: float) -> Iterator[JobState | None]:

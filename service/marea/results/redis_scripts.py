@@ -242,28 +242,28 @@ return reply
 
 def save_call(
     prefix: str,
-    state: JobState,
+    stored: JobState,
     notifications: Sequence[Notification],
     *,
     now: float,
     retention_s: float,
 ) -> ScriptCall:
-    """`SAVE` of `state` if the stored rev is `state.rev`."""
-    job_id = state.job.id
-    expires_at = now + retention_s if state.is_terminal else None
-    index, score = placement(state, expires_at)
+    """`SAVE` of `stored` over the row that has the rev before its own."""
+    job_id = stored.job.id
+    expires_at = now + retention_s if stored.is_terminal else None
+    index, score = placement(stored, expires_at)
     arguments = [
         prefix,
         job_id,
-        str(state.rev),
+        str(stored.rev - 1),
         repr(now),
-        encode_row(state.but(rev=state.rev + 1), expires_at),
+        encode_row(stored, expires_at),
         index,
         repr(score),
-        escaped(state.job.tenant),
-        state.owner,
-        repr(state.created_at),
-        repr(state.published_at),
+        escaped(stored.job.tenant),
+        stored.owner,
+        repr(stored.created_at),
+        repr(stored.published_at),
         "" if expires_at is None else str(milliseconds(retention_s)),
     ]
     for each in notifications:
