@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +28,7 @@ from celery import Celery
 
 from loadtest.bench.figures import Figure
 from loadtest.bench.world import BenchError, Running, World
-from marea.pipelines.catalog import load_catalog
+from marea.pipelines.catalog import Catalog, load_catalog
 from marea.queues.names import queue_name
 
 SOURCE = "corpus"
@@ -208,8 +209,13 @@ def plain_results(task: str, key: str) -> tuple[str, ...]:
 
 def catalog_results(pipelines_file: Path | None, pipeline: str, key: str) -> tuple[str, ...]:
     """The keys that a pipeline of Marea writes."""
+    return _catalog(pipelines_file)[pipeline].result_keys(key)
+
+
+@cache
+def _catalog(pipelines_file: Path | None) -> Catalog:
     text = pipelines_file.read_text(encoding="utf-8") if pipelines_file is not None else None
-    return load_catalog(text)[pipeline].result_keys(key)
+    return load_catalog(text)
 
 
 def prepare_buckets(world: World, sources: Mapping[str, bytes], results: Sequence[str]) -> None:

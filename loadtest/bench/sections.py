@@ -30,10 +30,10 @@ class Section:
 SECTIONS = {
     section.name: section
     for section in (
-        Section("images", "images/s of two pipelines, beside a bare loop and plain Celery", 0),
-        Section("small", "jobs/s of 1 KB objects, beside plain Celery", 0),
-        Section("latency", "upload to result, beside a minimal program", 0),
-        Section("loss", "what a killed worker costs, beside plain Celery", 0),
+        Section("images", "images/s of two pipelines, beside a bare loop and plain Celery", 6),
+        Section("small", "jobs/s of 1 KB objects, beside plain Celery", 2),
+        Section("latency", "upload to result, beside a minimal program", 2),
+        Section("loss", "what a killed worker costs, beside plain Celery", 3),
         Section("events", "confirmed events/s of one gateway", 1.5),
         Section("memory", "PSS of a worker; Redis bytes per queued job", 0),
         Section("sweeps", "time and requests of a sweep by objects in the bucket", 0),
