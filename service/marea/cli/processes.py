@@ -74,11 +74,10 @@ def gateway(context: typer.Context) -> None:
 
     Run several behind a balancer. SIGTERM lets the requests under way finish.
     """
-    from marea.gateway.serve import serve
-    from marea.telemetry.logs import configure_logging
-
     settings = session_of(context).settings
-    configure_logging(settings.logs.level, settings.logs.format)
+    _configure_logs(settings)
+    from marea.gateway.serve import serve
+
     _require_sound(settings, with_broker=True)
     raise typer.Exit(serve(settings))
 
@@ -116,12 +115,11 @@ def worker(
     if concurrency is not None:
         overrides["worker"]["concurrency"] = concurrency
     settings = session.load(overrides)
+    _configure_logs(settings)
     import structlog
 
-    from marea.telemetry.logs import configure_logging
     from marea.worker.app import run_worker
 
-    configure_logging(settings.logs.level, settings.logs.format)
     pools = _require_sound(settings, with_broker=True).pools
     if settings.worker.pool not in pools:
         structlog.get_logger("marea.start").warning(
@@ -136,11 +134,10 @@ def reconciler(
     once: bool = typer.Option(False, "--once", help="One tick of every duty, then exit."),
 ) -> None:
     """Find and put right what events, brokers and workers lost."""
-    from marea.reconciler.compose import build_reconciler
-    from marea.telemetry.logs import configure_logging
-
     session = session_of(context)
-    configure_logging(session.settings.logs.level, session.settings.logs.format)
+    _configure_logs(session.settings)
+    from marea.reconciler.compose import build_reconciler
+
     _require_sound(session.settings, with_broker=True)
     _require_store(session.settings)
     process = build_reconciler(session.settings)
@@ -151,6 +148,16 @@ def reconciler(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     process.run(stop)
+
+
+def _configure_logs(settings: Settings) -> None:
+    """First of all that a process imports for its work, since all the rest imports structlog."""
+    from marea.telemetry.lean_structlog import import_structlog
+
+    import_structlog()
+    from marea.telemetry.logs import configure_logging
+
+    configure_logging(settings.logs.level, settings.logs.format)
 
 
 def _require_sound(settings: Settings, *, with_broker: bool = False) -> Declarations:
