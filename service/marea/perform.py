@@ -95,6 +95,7 @@ def _table(ports: Ports) -> dict[type[fx.Effect[Any]], Callable[[Any], Any]]:
         fx.ReadClock: lambda _: clock.now(),
         fx.LoadState: lambda e: ledger.load(e.job_id),
         fx.LoadStates: lambda e: ledger.load_many(e.job_ids),
+        fx.LoadWithTenants: lambda e: ledger.load_with_tenants(e.job_ids, e.tenants),
         fx.SaveState: lambda e: ledger.save(e.state, e.notifications),
         fx.SaveStates: lambda e: ledger.save_many(e.states),
         fx.TenantLoads: lambda e: ledger.tenants_in_broker(e.tenants),

@@ -209,6 +209,9 @@ def test_counts_a_tenants_jobs_in_the_broker(ledger: Ledger) -> None:
     assert ledger.tenant_counts() == {'we"ird\n': 2, "": 1}
     assert ledger.tenants_in_broker(['we"ird\n', "acme"]) == {'we"ird\n': 2, "acme": 0}
     assert ledger.tenants_in_broker([]) == {}
+    rows, loads = ledger.load_with_tenants([queued.job.id, "0" * 32], ["acme", 'we"ird\n'])
+    assert rows == {queued.job.id: queued}
+    assert loads == {"acme": 0, 'we"ird\n': 2}
     saved(ledger, queued.but(phase="done"))
     assert ledger.tenant_counts() == {'we"ird\n': 1, "": 1}
 

@@ -64,6 +64,7 @@ def every_method(ledger: RedisLedger) -> list[Callable[[], object]]:
     return [
         lambda: ledger.load("0" * 32),
         lambda: ledger.load_many(["0" * 32]),
+        lambda: ledger.load_with_tenants(["0" * 32], [""]),
         lambda: ledger.save(state),
         lambda: ledger.save_many([state]),
         lambda: ledger.due(START, 1),
@@ -206,6 +207,7 @@ def test_asks_each_question_in_one_round_trip(redis_url: str) -> None:
     states = [stored for n in range(20) if (stored := ledger.save(make_state(str(n)))) is not None]
     questions: dict[str, Callable[[], object]] = {
         "load_many": lambda: ledger.load_many([state.job.id for state in states]),
+        "load_with_tenants": lambda: ledger.load_with_tenants([states[0].job.id], ["", "a"]),
         "save": lambda: ledger.save(states[0], [Notification("n", "job", "", {})]),
         "save_many": lambda: ledger.save_many(states[1:3]),
         "open_counts": ledger.open_counts,

@@ -52,9 +52,9 @@ from marea.storage.merge import RecordMerge
 SOURCE, RESULTS, RESERVED = "uploads", "results", ".marea/"
 POOL = "images"
 LEDGER_EFFECTS = (
-    fx.LoadState, fx.LoadStates, fx.SaveState, fx.SaveStates, fx.TenantLoads, fx.ReadWorker,
-    fx.DueRows, fx.VerdictRows, fx.AcceptedRows, fx.QueuedRows, fx.RunningRows,
-    fx.WaitingTenants, fx.WaitingRows,
+    fx.LoadState, fx.LoadStates, fx.LoadWithTenants, fx.SaveState, fx.SaveStates,
+    fx.TenantLoads, fx.ReadWorker, fx.DueRows, fx.VerdictRows, fx.AcceptedRows, fx.QueuedRows,
+    fx.RunningRows, fx.WaitingTenants, fx.WaitingRows,
 )  # fmt: skip
 STORE_EFFECTS = (
     fx.FetchSource, fx.HeadObject, fx.HeadVersion, fx.ReadTags, fx.ReadObject, fx.PutObject,

@@ -16,13 +16,12 @@ from marea.errors import ObjectGone
 from marea.lifecycle.effects import (
     HeadVersion,
     LoadState,
-    LoadStates,
+    LoadWithTenants,
     PublishMany,
     ReadClock,
     ReadTags,
     SaveStates,
     Steps,
-    TenantLoads,
     ask,
 )
 from marea.lifecycle.policy import Policy
@@ -65,9 +64,8 @@ def accept_jobs(jobs: Sequence[Job], policy: Policy) -> Steps[dict[str, bool]]:
     to_publish: list[JobState] = []
     while pending:
         now = yield from ask(ReadClock())
-        rows = yield from ask(LoadStates(tuple(pending)))
         tenants = {job.tenant for job in pending.values()}
-        loads = yield from ask(TenantLoads(tuple(sorted(tenants))))
+        rows, loads = yield from ask(LoadWithTenants(tuple(pending), tuple(sorted(tenants))))
         changes: list[JobState] = []
         for job_id, job in list(pending.items()):
             row = rows.get(job_id)

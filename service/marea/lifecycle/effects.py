@@ -65,6 +65,14 @@ class LoadStates(Effect[dict[str, JobState]]):
 
 
 @dataclass(frozen=True, slots=True)
+class LoadWithTenants(Effect[tuple[dict[str, JobState], dict[str, int]]]):
+    """`LoadStates` and `TenantLoads` in one round trip: what a job needs to be let in."""
+
+    job_ids: tuple[str, ...]
+    tenants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SaveState(Effect[JobState | None]):
     """Compare-and-swap on `state.rev`. Replies the stored state (rev + 1), None = lost the race."""
 

@@ -37,6 +37,12 @@ class Ledger(Protocol):
         """Those that exist, in one round trip."""
         ...
 
+    def load_with_tenants(
+        self, job_ids: Sequence[str], tenants: Sequence[str]
+    ) -> tuple[dict[str, JobState], dict[str, int]]:
+        """`load_many` and `tenants_in_broker` in one round trip; at least one of each."""
+        ...
+
     def save(self, state: JobState, notifications: Sequence[Notification] = ()) -> JobState | None:
         """Store if the stored rev equals `state.rev` (0 = must be absent), atomically with
         every index and the outbox. Returns the state with rev + 1, or None if it lost.

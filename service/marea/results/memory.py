@@ -62,6 +62,11 @@ class MemoryLedger:
             rows = {job_id: self._row(job_id) for job_id in job_ids}
             return {job_id: row.state for job_id, row in rows.items() if row}
 
+    def load_with_tenants(
+        self, job_ids: Sequence[str], tenants: Sequence[str]
+    ) -> tuple[dict[str, JobState], dict[str, int]]:
+        return self.load_many(job_ids), self.tenants_in_broker(tenants)
+
     def save(self, state: JobState, notifications: Sequence[Notification] = ()) -> JobState | None:
         job_id = state.job.id
         for notification in notifications:

@@ -26,7 +26,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any, cast
 
 import redis
@@ -51,6 +50,7 @@ from marea.results.index import (
     unescaped,
 )
 from marea.results.ledger import JobPage, OpenCount
+from marea.results.redis_calls import run, run_many, translated
 from marea.results.redis_scripts import (
     ScriptCall,
     counts_call,
@@ -85,8 +85,24 @@ class RedisLedger:
     def load_many(self, job_ids: Sequence[str]) -> dict[str, JobState]:
         if not job_ids:
             return {}
-        names = [self._name(f"job:{job_id}") for job_id in job_ids]
-        texts = self._read(lambda client: client.mget(names))
+        names = self._row_names(job_ids)
+        return self._decoded(job_ids, self._read(lambda client: client.mget(names)))
+
+    def load_with_tenants(
+        self, job_ids: Sequence[str], tenants: Sequence[str]
+    ) -> tuple[dict[str, JobState], dict[str, int]]:
+        names, fields = self._row_names(job_ids), [escaped(tenant) for tenant in tenants]
+
+        def read(client: redis.Redis) -> Any:
+            with client.pipeline(transaction=False) as together:
+                together.mget(names)
+                together.hmget(self._name("tenants"), fields)
+                return together.execute()
+
+        texts, counts = self._read(read)
+        return self._decoded(job_ids, texts), _loads(tenants, counts)
+
+    def _decoded(self, job_ids: Sequence[str], texts: Sequence[str | None]) -> dict[str, JobState]:
         now = self._clock.now()
         states = {}
         for job_id, text in zip(job_ids, texts, strict=True):
@@ -102,12 +118,12 @@ class RedisLedger:
         # another process. The caller loads, and sees its own state there.
         stored = state.but(rev=state.rev + 1)
         call = self._save_call(stored, notifications)
-        return stored if self._write(lambda client: _run(client, call)) else None
+        return stored if self._write(lambda client: run(client, call)) else None
 
     def save_many(self, states: Sequence[JobState]) -> list[JobState | None]:
         stored = [state.but(rev=state.rev + 1) for state in states]
         calls = [self._save_call(state) for state in stored]
-        replies = self._write(lambda client: _run_many(client, calls))
+        replies = self._write(lambda client: run_many(client, calls))
         return [state if won else None for state, won in zip(stored, replies, strict=True)]
 
     # indexes
@@ -165,7 +181,7 @@ class RedisLedger:
             return {}
         fields = [escaped(tenant) for tenant in tenants]
         counts = self._read(lambda client: client.hmget(self._name("tenants"), fields))
-        return {tenant: int(count or 0) for tenant, count in zip(tenants, counts, strict=True)}
+        return _loads(tenants, counts)
 
     def waiting_tenants(self) -> list[str]:
         names = self._read(lambda client: client.smembers(self._name("waiting-tenants")))
@@ -219,7 +235,7 @@ class RedisLedger:
 
     def outbox_due(self, now: float, limit: int) -> list[Notification]:
         call = outbox_due_call(self._prefix, now=now, limit=limit)
-        texts = self._read(lambda client: _run(client, call))
+        texts = self._read(lambda client: run(client, call))
         return [codec.decode_notification(text) for text in texts]
 
     def outbox_save(self, notification: Notification) -> None:
@@ -264,7 +280,7 @@ class RedisLedger:
     def watch(self, *, poll_s: float = 1.0) -> Iterator[JobState | None]:
         """Subscribed when this returns. A lost connection raises `LedgerUnavailable` rather
         than resubscribing in silence: states may have been missed, so watch again and load."""
-        with _translated():
+        with translated():
             channel: PubSub = self._client().pubsub()  # type: ignore[no-untyped-call]
             channel.subscribe(self._name("saved"))
             confirmation = channel.get_message(timeout=self._settings.timeout_s)
@@ -277,6 +293,9 @@ class RedisLedger:
 
     def _name(self, name: str) -> str:
         return self._prefix + name
+
+    def _row_names(self, job_ids: Sequence[str]) -> list[str]:
+        return [self._name(f"job:{job_id}") for job_id in job_ids]
 
     def _save_call(
         self, stored: JobState, notifications: Sequence[Notification] = ()
@@ -301,26 +320,26 @@ class RedisLedger:
 
     def _counts(self) -> dict[str, int]:
         call = counts_call(self._prefix, now=self._clock.now())
-        reply = self._read(lambda client: _run(client, call))
+        reply = self._read(lambda client: run(client, call))
         return dict(zip(reply[::2], reply[1::2], strict=True))
 
     def _positions(self, kind: str, after: Position | None, limit: int) -> list[Position]:
         call = page_call(self._prefix, kind, after, limit, now=self._clock.now())
-        reply = self._read(lambda client: _run(client, call))
+        reply = self._read(lambda client: run(client, call))
         found = [Position(float(s), i) for i, s in zip(reply[::2], reply[1::2], strict=True)]
         return sorted(found, reverse=True)[:limit]
 
     def _read(self, question: Callable[[redis.Redis], Any]) -> Any:
         """Ask; once more if the connection was lost, but not after a timeout, so that nobody
         waits longer than the timeout that was set."""
-        with _translated():
+        with translated():
             try:
                 return question(self._client())
             except redis.ConnectionError:
                 return question(self._client())
 
     def _write(self, command: Callable[[redis.Redis], Any]) -> Any:
-        with _translated():
+        with translated():
             return command(self._client())
 
     def _write_together(self, *commands: tuple[str | int, ...]) -> None:
@@ -363,56 +382,14 @@ class RedisLedger:
             raise ConfigError([f"MAREA_LEDGER__URL: {exc}"]) from exc
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """redis-py's errors, and the socket errors that slip through it, as the port's."""
-    try:
-        yield
-    except (redis.RedisError, OSError) as exc:
-        raise LedgerUnavailable(f"the ledger did not answer: {exc}; see MAREA_LEDGER__URL") from exc
-
-
-def _run(client: redis.Redis, call: ScriptCall) -> Any:
-    script, keys, arguments = call
-    try:
-        return client.evalsha(script.sha, len(keys), *keys, *arguments)
-    except redis.exceptions.NoScriptError:  # a new or restarted server; nothing has run
-        return client.eval(script.text, len(keys), *keys, *arguments)
-
-
-def _run_many(client: redis.Redis, calls: Sequence[ScriptCall]) -> list[Any]:
-    """The replies in order, in one round trip; in two on a server that lost its scripts."""
-    replies = _ask_many(client, calls)
-    # A call whose script is missing has done nothing; the others must not run twice.
-    missing = [
-        place
-        for place, reply in enumerate(replies)
-        if isinstance(reply, redis.exceptions.NoScriptError)
-    ]
-    if missing:
-        for text in {calls[place].script.text for place in missing}:
-            client.script_load(text)
-        again = _ask_many(client, [calls[place] for place in missing])
-        for place, reply in zip(missing, again, strict=True):
-            replies[place] = reply
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-    return replies
-
-
-def _ask_many(client: redis.Redis, calls: Sequence[ScriptCall]) -> list[Any]:
-    """The replies, errors among them, in order."""
-    with client.pipeline(transaction=False) as batch:
-        for script, keys, arguments in calls:
-            batch.evalsha(script.sha, len(keys), *keys, *arguments)
-        return batch.execute(raise_on_error=False)
+def _loads(tenants: Sequence[str], counts: Sequence[str | None]) -> dict[str, int]:
+    return {tenant: int(count or 0) for tenant, count in zip(tenants, counts, strict=True)}
 
 
 def _announced(channel: PubSub, poll_s: float) -> Iterator[JobState | None]:
     try:
         while True:
-            with _translated():
+            with translated():
                 message = channel.get_message(timeout=poll_s)
             yield codec.decode_row(message["data"]).state if message else None
     finally:
