@@ -35,9 +35,9 @@ SECTIONS = {
         Section("latency", "upload to result, beside a minimal program", 2),
         Section("loss", "what a killed worker costs, beside plain Celery", 3),
         Section("events", "confirmed events/s of one gateway", 1.5),
-        Section("memory", "PSS of a worker; Redis bytes per queued job", 0),
-        Section("sweeps", "time and requests of a sweep by objects in the bucket", 0),
-        Section("starts", "cold start of each process", 0),
+        Section("memory", "PSS of a worker; Redis bytes per queued job", 2.5),
+        Section("sweeps", "time and requests of a sweep by objects in the bucket", 4),
+        Section("starts", "cold start of each process", 1.5),
     )
 }
 
