@@ -15,7 +15,7 @@ class ImagePipeline(DeclaredPipeline):
     """Decode once, run the steps, encode each result."""
 
     def _produce(self, source: Source) -> Produced:
-        # Pillow is imported here, by the worker's child, and by nobody who only looks.
+        # Pillow is imported here, or by a worker before it forks, and by nobody who only looks.
         from marea.pipelines.images.render import render
 
         return render(self, source)

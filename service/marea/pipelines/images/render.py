@@ -1,4 +1,5 @@
-"""Runs an image pipeline: guards, decode, steps, encode. Imported by the first run only."""
+"""Runs an image pipeline: guards, decode, steps, encode. Imported by the first run only,
+or by a worker that is about to fork."""
 
 from __future__ import annotations
 
