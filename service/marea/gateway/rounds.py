@@ -4,7 +4,7 @@ A round costs a few waits, for a disk and for the broker's confirm, however many
 So the jobs of every request that arrived during one round make up the next:
 
     request ──▶ waiting ──▶ round (ledger, broker) ──▶ each request gets its own answer
-                 full: 503
+                 full, or too long: 503
 
 Nobody waits for company: an idle gateway begins a round with the first request. Trouble that
 passes is everybody's answer, since all of them will be sent again; any other failure is found
@@ -32,6 +32,10 @@ MAX_WAITING_JOBS = 20_000
 """Beyond it a request is refused: about 5 s of rounds, half of the publish timeout. A request
 that finds nobody waiting is taken whatever its size, which the limit of events bounds."""
 
+MAX_WAIT_S = 10.0
+"""Longest wait for a round to begin, as for a publish: during an outage rounds end by timeout, and
+whoever has waited for one of those has nothing to hope from the next."""
+
 Accept = Callable[[Sequence[Job]], Mapping[str, bool]]
 """Make sure of jobs; whether the broker confirmed, by job id. Runs in a thread."""
 
@@ -42,6 +46,8 @@ class _Waiting:
 
     jobs: Sequence[Job]
     answer: asyncio.Future[Mapping[str, bool]]
+    since: float
+    """In seconds of the loop's clock."""
 
 
 class Rounds:
@@ -61,7 +67,8 @@ class Rounds:
     async def accept(self, jobs: Sequence[Job]) -> Mapping[str, bool]:
         """Whether each of `jobs` was confirmed, by id; perhaps of others as well.
 
-        Raises `TooManyEvents` when too many wait already, and what `accept` raises.
+        Raises `TooManyEvents` when too many wait already or it waited for too long, and what
+        `accept` raises.
         """
         if not jobs:
             return {}
@@ -70,7 +77,7 @@ class Rounds:
                 f"{self._waiting_jobs:,} jobs are waiting to be accepted; send the event again"
             )
         loop = asyncio.get_running_loop()
-        mine = _Waiting(jobs, loop.create_future())
+        mine = _Waiting(jobs, loop.create_future(), loop.time())
         self._waiting.append(mine)
         self._waiting_jobs += len(jobs)
         if len(self._running) < ROUNDS_AT_ONCE:
@@ -99,6 +106,11 @@ class Rounds:
             self._waiting_jobs -= len(request.jobs)
             if request.answer.done():
                 continue  # cancelled: nobody is there to be promised anything
+            if asyncio.get_running_loop().time() - request.since > MAX_WAIT_S:
+                request.answer.set_exception(
+                    TooManyEvents(f"no turn came within {MAX_WAIT_S:g} s; send the event again")
+                )
+                continue
             together.append(request)
             jobs += len(request.jobs)
         return together

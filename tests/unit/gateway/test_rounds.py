@@ -197,6 +197,22 @@ def test_a_request_is_refused_while_too_many_jobs_wait(monkeypatch: pytest.Monke
     assert run(story).calls == [["first"], ["a", "b", "e"], ["p", "q", "r", "s"]]
 
 
+def test_a_request_is_refused_when_its_turn_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(ledger: Ledger, rounds_: Rounds) -> None:
+        first = await while_a_round_is_under_way(ledger, rounds_)
+        late = begin(rounds_, "late")
+        await all_arrived()
+        monkeypatch.setattr(rounds, "MAX_WAIT_S", 0.0)
+        ledger.let_through()
+        assert await first
+        with pytest.raises(TooManyEvents, match="send the event again"):
+            await late
+        monkeypatch.undo()
+        assert await rounds_.accept([job("next")])
+
+    assert run(story).calls == [["first"], ["next"]]
+
+
 def test_a_request_that_was_given_up_is_left_out_and_harms_nobody() -> None:
     async def story(ledger: Ledger, rounds: Rounds) -> None:
         first = await while_a_round_is_under_way(ledger, rounds)
