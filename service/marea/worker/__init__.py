@@ -6,6 +6,6 @@
     request.py   sees children die             liveness.py  the probe's file
 
 The parent touches the broker and the ledger, never the store; children are forked from it and
-share nothing with it but the memory of libraries that it imported for them. To add something that the parent does, give it a thread like those of
-parent.py: the event loop must not wait.
+share nothing with it but the memory of libraries that it imported for them. To add something
+that the parent does, give it a thread like those of parent.py: the event loop must not wait.
 """
