@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote_plus
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
+from waiting import wait_until
 
 from marea.clock import FakeClock
 from marea.errors import LedgerUnavailable
@@ -16,6 +20,7 @@ from marea.gateway.app import create_app
 from marea.gateway.lifecycle_intake import LifecycleIntake
 from marea.gateway.parts import Gateway
 from marea.gateway.ports import GatewayPorts
+from marea.gateway.serve import GatewayServer, build_server
 from marea.lifecycle.finish import Ending, Place, finish
 from marea.lifecycle.policy import Policy
 from marea.lifecycle.state import JobState
@@ -125,6 +130,22 @@ class World:
         state = self.ledger.load(job_id)
         assert state is not None
         return self.performer.run(finish(state, ending, self.place, "worker-1"))
+
+
+@contextmanager
+def served(world: World) -> Iterator[tuple[str, GatewayServer]]:
+    """`world` on a real socket: its address, and the server. Told to stop at the end."""
+    server = build_server(world.app, "127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_until(lambda: server.started or not thread.is_alive(), "the server listens")
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}", server
+    finally:
+        server.should_exit = True
+        thread.join(15)
+        assert not thread.is_alive()
 
 
 DONE = Ending(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
-from gateway_world import EVENT_TOKEN, World, minio_event
+from gateway_world import EVENT_TOKEN, World, bearer, minio_event, served
 
 from marea.errors import PermanentError
 from marea.gateway.events import NOTED_CHARACTERS
+from marea.messages.job import Job
 from marea.messages.objects import ObjectRef
 from marea.telemetry.metrics import REGISTRY
 
@@ -31,6 +35,27 @@ def test_answers_200_once_the_broker_has_the_job() -> None:
     assert (state.phase, state.job.ref, state.job.origin) == ("queued", ref, "event")
     assert world.queued() == ["a/b c+d.jpg"]
     assert counted("accepted") == accepted + 1
+
+
+def test_an_event_under_way_is_answered_by_a_gateway_that_is_told_to_stop() -> None:
+    world = World()
+    publish = world.broker.publish_many
+    is_publishing, may_go_on = threading.Event(), threading.Event()
+
+    def slowly(jobs: Sequence[Job]) -> list[bool]:
+        is_publishing.set()
+        assert may_go_on.wait(10)
+        return publish(jobs)
+
+    world.broker.publish_many = slowly  # type: ignore[method-assign]
+    event, token = minio_event(world.upload()), bearer(EVENT_TOKEN)
+    with served(world) as (url, server), ThreadPoolExecutor() as senders:
+        reply = senders.submit(httpx.post, f"{url}/events/s3", json=event, headers=token)
+        assert is_publishing.wait(10)
+        server.should_exit = True
+        may_go_on.set()
+        assert reply.result().status_code == 200
+    assert world.queued() == ["a/photo.jpg"]
 
 
 def test_answers_503_with_retry_after_when_the_broker_is_away() -> None:

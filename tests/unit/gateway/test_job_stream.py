@@ -9,27 +9,11 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from gateway_world import DONE, World, bearer, minio_event
+from gateway_world import DONE, World, bearer, minio_event, served
 from waiting import wait_until
 
 from marea.errors import LedgerUnavailable
-from marea.gateway.serve import GatewayServer, build_server
 from marea.gateway.stream import JobStreams
-
-
-@contextmanager
-def served(world: World) -> Iterator[tuple[str, GatewayServer]]:
-    server = build_server(world.app, "127.0.0.1", 0)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    wait_until(lambda: server.started or not thread.is_alive(), "the server listens")
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}", server
-    finally:
-        server.should_exit = True
-        thread.join(15)
-        assert not thread.is_alive()
 
 
 @contextmanager
