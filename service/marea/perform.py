@@ -17,8 +17,9 @@ from marea.results.ledger import Ledger
 from marea.storage.object_store import ObjectStore
 
 T = TypeVar("T")
-Observer = Callable[[fx.Effect[Any], float, float], None]
-"""Told of each performed effect: the effect, when it began, when it ended (seconds)."""
+Observer = Callable[[fx.Effect[Any], Any, float, float], None]
+"""Told of each performed effect: the effect, its reply or what it raised, when it began, when it
+ended (seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,12 @@ class Performer:
             return method(effect)
         began = self.ports.clock.now()
         try:
-            return method(effect)
-        finally:
-            self._observe(effect, began, self.ports.clock.now())
+            reply = method(effect)
+        except BaseException as exc:
+            self._observe(effect, exc, began, self.ports.clock.now())
+            raise
+        self._observe(effect, reply, began, self.ports.clock.now())
+        return reply
 
 
 def _table(ports: Ports) -> dict[type[fx.Effect[Any]], Callable[[Any], Any]]:
