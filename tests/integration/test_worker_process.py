@@ -292,6 +292,47 @@ def test_a_message_that_nothing_could_be_decided_on_comes_again(
         assert worker.state(job).attempts == 1, "a ledger that was away is nobody's fault"
 
 
+def fetch_ahead(worker: Trial) -> tuple[Job, Job, Job]:
+    """Both slots at work, and a third message in the worker's hands: after some short jobs."""
+    for number in range(5):
+        worker.open(f"short{number}")
+        worker.submit(f"hold/short{number}")
+    worker.wait(worker.nothing_is_held, "the short jobs are over")
+    first, second, third = (worker.submit(f"hold/{name}") for name in ("one", "two", "three"))
+    worker.wait(lambda: sum(worker.broker.holders().values()) == 3, "one is fetched ahead")
+    worker.started("one")
+    worker.started("two")
+    return first, second, third
+
+
+def test_a_message_fetched_ahead_goes_back_when_the_jobs_before_it_take_long(
+    redis_url: str, ledger_url: str, tmp_path: Path
+) -> None:
+    with trial(redis_url, ledger_url, tmp_path) as worker:
+        *_, third = fetch_ahead(worker)
+        worker.wait(lambda: worker.ready() == 1, "it is back in its queue")
+        assert worker.state(third).attempts == 0
+        for name in ("one", "two", "three"):
+            worker.open(name)
+        worker.wait(lambda: worker.state(third).phase == "done", "it runs when a slot is free")
+        worker.wait(worker.nothing_is_held, "all is acknowledged")
+
+
+def test_a_shutdown_gives_back_what_was_fetched_ahead(
+    redis_url: str, ledger_url: str, tmp_path: Path
+) -> None:
+    with trial(redis_url, ledger_url, tmp_path) as worker:
+        first, second, third = fetch_ahead(worker)
+        worker.process.send_signal(signal.SIGTERM)
+        worker.wait(lambda: (beat := worker.beat()) and beat.draining, "it says that it drains")
+        worker.open("one")
+        worker.open("two")
+        assert worker.exit_status() == 0, worker.log.read_text()
+        assert {worker.state(job).phase for job in (first, second)} == {"done"}
+        assert worker.state(third).phase == "queued"
+        assert worker.ready() == 1
+
+
 def test_a_quick_stop_gives_the_job_back_uncharged(
     broker_url: str, ledger_url: str, tmp_path: Path
 ) -> None:

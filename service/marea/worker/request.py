@@ -17,6 +17,8 @@ from celery.exceptions import Ignore, Reject, Retry, Terminated, TimeLimitExceed
 from celery.worker import state
 from celery.worker.request import Request
 
+from marea.clock import Clock
+
 _SIGNAL = re.compile(r"signal (\d+) \((SIG\w+)\)")
 
 
@@ -26,14 +28,24 @@ class Losses(Protocol):
     def report(self, job_id: str, code: str, reason: str) -> None: ...
 
 
-def build_request_class(losses: Losses, on_settled: Callable[[], None]) -> type[Any]:
+def build_request_class(
+    losses: Losses,
+    on_settled: Callable[[], None],
+    clock: Clock,
+    on_runtime: Callable[[float], None] = lambda _seconds: None,
+) -> type[Any]:
     """The `Request` for `app.task(Request=…)`. `on_settled` is called at each acknowledgement
-    and each return of a message."""
+    and each return of a message, `on_runtime` with the seconds that each job took
+    from its child's word that it begins to the acknowledgement."""
 
     class JobRequest(Request):  # type: ignore[misc]  # Celery is untyped
         """One delivery of one job; `id` is the job's id."""
 
         _is_loss_reported = False
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.received_at = clock.now()
 
         def on_timeout(self, soft: bool, timeout: float) -> None:
             if not soft:
@@ -64,6 +76,8 @@ def build_request_class(losses: Losses, on_settled: Callable[[], None]) -> type[
 
         def acknowledge(self) -> None:
             super().acknowledge()
+            if self.time_start:
+                on_runtime(clock.now() - self.time_start)
             on_settled()
 
         def reject(self, requeue: bool = False) -> None:
