@@ -131,7 +131,7 @@ def run_worker(settings: Settings, parts: WorkerParts | None = None) -> int:
     signals.worker_process_init.connect(child.open, weak=False)
     signals.task_received.connect(lambda **_: pulse.delivered(clock.now()), weak=False)
     log.info("worker starts", worker=worker, slots=settings.worker.concurrency)
-    _share_with_children(parts.prepare)
+    share_with_children(parts.prepare)
     celery_worker.start()
     watch.finish()
     if not losses.finish(settings.worker.lease_s):
@@ -186,7 +186,7 @@ def _with_slots(settings: Settings) -> Settings:
     return settings.model_copy(update={"worker": alone})
 
 
-def _share_with_children(prepare: Callable[[], None]) -> None:
+def share_with_children(prepare: Callable[[], None]) -> None:
     """Leave to the children, in memory that they have in common, what each of them needs.
 
     A collection writes into every object that it looks at, and so gives each process a copy of

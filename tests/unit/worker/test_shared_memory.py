@@ -21,6 +21,18 @@ parts.prepare()
 import threading
 print(json.dumps({"modules": list(sys.modules), "threads": threading.active_count()}))
 """
+FORK = """
+import gc, os, sys
+from celery.platforms import set_pdeathsig
+from marea.worker.app import share_with_children
+share_with_children(lambda: None)
+if os.fork() == 0:
+    before = set(sys.modules)
+    set_pdeathsig("SIGKILL")
+    print(len(gc.get_objects()) < 10_000, sorted(set(sys.modules) - before), flush=True)
+    os._exit(0)
+os.wait()
+"""
 
 
 def prepared(pool: str) -> set[str]:
@@ -54,3 +66,11 @@ def test_a_pool_of_the_users_own_shares_what_its_pipelines_need(
     monkeypatch.delitem(sys.modules, "marea.pipelines.images.render", raising=False)
     import_libraries(declared.values(), "portraits")
     assert "marea.pipelines.images.render" in sys.modules
+
+
+def test_a_child_loads_nothing_to_die_with_its_parent_and_collects_nothing_of_its() -> None:
+    """Either would give it a copy of the pages that it shares with the others."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORK], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "True []\n"
