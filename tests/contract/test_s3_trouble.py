@@ -24,7 +24,8 @@ from marea.errors import (
 from marea.messages.objects import ObjectRef
 from marea.settings import StoreSettings
 from marea.storage.object_store import IF_ABSENT
-from marea.storage.s3 import MAX_TRIES, S3ObjectStore
+from marea.storage.s3 import S3ObjectStore
+from marea.storage.s3_client import MAX_TRIES
 
 REF = ObjectRef("uploads", "k", "v1")
 Reply = Callable[[BaseHTTPRequestHandler], None]

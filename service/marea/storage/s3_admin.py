@@ -6,7 +6,7 @@ buckets are the operator's, or a job of the chart's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +20,9 @@ from marea.errors import StoreUnavailable
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-MINIO_WEBHOOK_ARN = "arn:minio:sqs::MAREA:webhook"
+MINIO_KEPT_ARN = "arn:minio:sqs::MAREA:webhook"
+MINIO_DIRECT_ARN = "arn:minio:sqs::MAREA_DIRECT:webhook"
+"""Targets of bucket events, as `up.minio_server.webhook_environment` names them."""
 RETRY_EVERY_S = 0.25
 GIVE_UP_AFTER_S = 30.0
 """MinIO answers before its notification targets are ready: under a second when measured."""
@@ -76,14 +78,18 @@ class S3Admin:
             ),
         )
 
-    def connect_bucket_events(self, bucket: str, arn: str = MINIO_WEBHOOK_ARN) -> None:
-        """Send the bucket's created events to `arn`, replacing what was configured."""
+    def connect_bucket_events(
+        self, bucket: str, arns: Sequence[str] = (MINIO_DIRECT_ARN, MINIO_KEPT_ARN)
+    ) -> None:
+        """Send the bucket's created events to each of `arns`, replacing what was configured."""
         self._until_accepted(
-            f"connect the events of bucket {bucket!r} to {arn}",
+            f"connect the events of bucket {bucket!r} to {', '.join(arns)}",
             lambda: self._client.put_bucket_notification_configuration(
                 Bucket=bucket,
                 NotificationConfiguration={
-                    "QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]
+                    "QueueConfigurations": [
+                        {"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]} for arn in arns
+                    ]
                 },
             ),
         )
