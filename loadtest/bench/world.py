@@ -36,8 +36,6 @@ MINIMAL = "MINIMAL"
 """Name of MinIO's webhook target for the minimal program, to compare latencies with."""
 MINIMAL_KEPT = "MINIMAL_KEPT"
 """The same, with a queue on disk as Marea's has: MinIO looks into that only each 3 s."""
-DIRECT = "DIRECT"
-"""Marea's gateway again, without a queue on disk."""
 READY_TIMEOUT_S = 60.0
 
 
@@ -140,9 +138,6 @@ class World:
             f"ENABLE_{MINIMAL_KEPT}": "on",
             f"ENDPOINT_{MINIMAL_KEPT}": minimal_url,
             f"QUEUE_DIR_{MINIMAL_KEPT}": str(kept),
-            f"ENABLE_{DIRECT}": "on",
-            f"ENDPOINT_{DIRECT}": f"http://{HOST}:{self.gateway_port}/events/s3",
-            f"AUTH_TOKEN_{DIRECT}": EVENT_TOKEN,
         }
         server.start(
             {**marea, **{f"MINIO_NOTIFY_WEBHOOK_{name}": text for name, text in others.items()}}

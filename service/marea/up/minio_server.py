@@ -13,7 +13,8 @@ from typing import ClassVar, Self
 from marea.up.servers import HOST, ServerProcess, answers_http, free_port, stored_secret
 from marea.up.tools import find_minio
 
-WEBHOOK_NAME = "MAREA"
+KEPT, DIRECT = "MAREA", "MAREA_DIRECT"
+"""Names of the two targets of bucket events; `storage.s3_admin` has their ARNs."""
 
 
 class MinioServer(ServerProcess):
@@ -64,17 +65,18 @@ class MinioServer(ServerProcess):
 
 
 def webhook_environment(endpoint_url: str, token: str, queue_folder: Path) -> dict[str, str]:
-    """Variables that make MinIO POST bucket events to `endpoint_url`.
+    """Variables that make MinIO POST bucket events to `endpoint_url`, each of them twice.
 
-    The token arrives as `Authorization: Bearer <token>`. Events wait in `queue_folder` while
-    nobody listens, and a PUT returns only after its event is queued there; both narrow the
-    window in which events are lost and neither closes it (the reconciler does).
+    Once directly, some milliseconds after the PUT, and lost if nobody listens; once by way of
+    `queue_folder`, where it waits until somebody does, but where MinIO only looks each 3 s.
+    The second finds the job there and changes nothing. An event whose store dies at once is
+    lost all the same: the sweep finds its upload. The token arrives as
+    `Authorization: Bearer <token>`.
     """
     queue_folder.mkdir(parents=True, exist_ok=True)
-    return {
-        f"MINIO_NOTIFY_WEBHOOK_ENABLE_{WEBHOOK_NAME}": "on",
-        f"MINIO_NOTIFY_WEBHOOK_ENDPOINT_{WEBHOOK_NAME}": endpoint_url,
-        f"MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_{WEBHOOK_NAME}": token,
-        f"MINIO_NOTIFY_WEBHOOK_QUEUE_DIR_{WEBHOOK_NAME}": str(queue_folder.resolve()),
-        "MINIO_API_SYNC_EVENTS": "on",
-    }
+    variables: dict[str, str] = {}
+    for name in (KEPT, DIRECT):
+        variables |= {f"ENABLE_{name}": "on", f"ENDPOINT_{name}": endpoint_url}
+        variables[f"AUTH_TOKEN_{name}"] = token
+    variables[f"QUEUE_DIR_{KEPT}"] = str(queue_folder.resolve())
+    return {f"MINIO_NOTIFY_WEBHOOK_{name}": text for name, text in variables.items()}
