@@ -36,6 +36,8 @@ IMAGES = 20
 CONCURRENCY = 2
 KEY_BYTES = 60
 """Length of a queued job's key, which is more than a camera's and less than a data lake's."""
+QUEUE = "images.normal"
+"""Where the built-in rules send a .jpg."""
 ROUND = 500
 """Uploads accepted at once; as the gateway has it."""
 MIB = 2**20
@@ -138,7 +140,9 @@ def _is_at_rest(worker: Running) -> bool:
 
 def _queue_memory(world: World, plan: Plan, say: Callable[[str], None]) -> Iterator[Figure]:
     world.make_buckets(SOURCE, RESULTS)
-    accept = accepting(world.environment(SOURCE, RESULTS))
+    # By default what a tenant has beyond 10,000 jobs waits in the ledger alone.
+    quota = str(2 * max(plan.sizes))
+    accept = accepting(world.environment(SOURCE, RESULTS, MAREA_RECONCILER__TENANT_QUOTA=quota))
     largest = max(plan.sizes)
     for size in plan.sizes:
         values = []
@@ -159,7 +163,10 @@ def _bytes_per_job(world: World, accept: Accept, count: int) -> float:
         _accept(accept, 1, "first")
         before = _used(client)
         _accept(accept, count, "jobs")
-        return (_used(client) - before) / count - KEY_BYTES
+        used, queued = _used(client) - before, int(client.llen(QUEUE)) - 1
+    if queued != count:
+        raise BenchError(f"{count} jobs were accepted, {queued} messages are queued")
+    return used / count - KEY_BYTES
 
 
 def _accept(accept: Accept, count: int, folder: str) -> None:

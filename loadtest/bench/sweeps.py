@@ -56,7 +56,14 @@ def run(world: World, plan: Plan, say: Callable[[str], None]) -> Iterator[Figure
     world.make_buckets(SOURCE, RESULTS, NO_RESULTS)
     settled = _settings(world, RESULTS)
     # Without grace: what lies here came seconds ago, and no event will tell of it.
-    missing = _settings(world, NO_RESULTS, MAREA_RECONCILER__SWEEP_GRACE_S="0")
+    # Nor with a tenant's quota, beyond which jobs would wait in the ledger alone.
+    quota = str(2 * max(plan.sizes))
+    missing = _settings(
+        world,
+        NO_RESULTS,
+        MAREA_RECONCILER__SWEEP_GRACE_S="0",
+        MAREA_RECONCILER__TENANT_QUOTA=quota,
+    )
     filled = 0
     for size in sorted(plan.sizes):
         began = time.monotonic()
