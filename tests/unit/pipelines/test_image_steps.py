@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 from marea.errors import PermanentError
 from marea.pipelines.catalog import load_catalog
@@ -131,3 +134,35 @@ def test_a_watermark_on_a_tiny_picture_keeps_its_size(
     data = save_image(Image.new("RGB", size, "navy"), "PNG")
     step = {"watermark": {"text": "A long line of text for such a small picture"}}
     assert open_artifact(run_steps(data, [step], key="a.png")).size == size
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_a_width_made_from_a_wider_one_looks_like_one_from_the_whole_picture(
+    make_photo, save_image, run_steps, open_artifact, monkeypatch, form: str
+) -> None:
+    scaled: list[tuple[int, int]] = []
+    resize = Image.Image.resize
+
+    def noted_resize(image: Image.Image, size: tuple[int, int], *args: Any, **more: Any) -> Any:
+        scaled.append((image.width, size[0]))
+        return resize(image, size, *args, **more)
+
+    photo = make_photo(1500, 1000)
+    grain = Image.effect_noise(photo.size, 60).filter(ImageFilter.GaussianBlur(1))
+    photo = Image.blend(photo, grain.convert("RGB"), 0.3)
+    data = save_image(photo, form, quality=95)
+    monkeypatch.setattr(Image.Image, "resize", noted_resize)
+    widths = [300, 75, 1200, 640, 2000]
+    keys = {"result": "{dir}{stem}_{width}{ext}"}
+    produced = run_steps(data, [{"sizes": widths}], key="a.png", **keys)
+    monkeypatch.undo()
+    assert scaled == [(1500, 1200), (1500, 640), (640, 300), (300, 75)]
+    assert [made.role for made in produced.artifacts] == [str(width) for width in widths]
+    with Image.open(io.BytesIO(data)) as whole:
+        whole.load()
+    for number, width in enumerate(widths):
+        made = open_artifact(produced, number)
+        direct = whole.resize(made.size, Image.Resampling.LANCZOS)
+        assert made.width == min(width, 1500)
+        difference = ImageStat.Stat(ImageChops.difference(made, direct))
+        assert max(difference.rms) < 1.5  # A PSNR of 44.6 dB.

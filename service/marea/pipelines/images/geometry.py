@@ -21,6 +21,12 @@ GRAVITIES = (
 )
 
 
+GAP = 2
+"""Lanczos starts from at least so many times the side that is needed, where what it starts from
+was itself scaled: by JPEG's DCT, by averaging blocks, or for a larger result. From less, the
+first scaling shows."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResizePlan:
     """Scale to `scaled`, then cut or pad to `canvas` (equal where neither is needed)."""

@@ -18,16 +18,12 @@ from marea.pipelines.images.colour import to_srgb
 from marea.pipelines.images.decode import DECODER_ERRORS, DecodeLimits, Draft, decode, read_format
 from marea.pipelines.images.encode import encode
 from marea.pipelines.images.formats import format_to_write
-from marea.pipelines.images.geometry import Size, plan_resize
+from marea.pipelines.images.geometry import GAP, Size, plan_resize
 from marea.pipelines.images.picture import Picture
 from marea.pipelines.pipeline import Artifact, Produced, Source
 from marea.pipelines.references import resolve_function
 from marea.pipelines.result_keys import split_key
 from marea.pipelines.step import StepCall
-
-_DRAFT_GAP = 2
-"""A JPEG is decoded to at least twice the size that is needed: scaling by its DCT alone looks
-worse than Lanczos from there (the same factor as `reducing_gap`)."""
 
 _DRAFT_NEUTRAL = ("orient", "blurhash", "convert", "strip", "grayscale")
 """Steps that may come before the first resize without needing the full size."""
@@ -107,7 +103,7 @@ def _needed_size(step: StepCall | None, upright: Size) -> Size | None:
     else:
         box = {name: step.parameters[name] for name in ("width", "height", "mode", "upscale")}
         plan = plan_resize(upright, **box)
-    return (plan.scaled[0] * _DRAFT_GAP, plan.scaled[1] * _DRAFT_GAP)
+    return (plan.scaled[0] * GAP, plan.scaled[1] * GAP)
 
 
 def _run_step(step: StepCall, picture: Picture) -> tuple[Picture, ...]:

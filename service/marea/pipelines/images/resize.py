@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image, ImageColor
 
-from marea.pipelines.images.geometry import ResizeMode, ResizePlan, offset, plan_resize
+from marea.pipelines.images.geometry import GAP, ResizeMode, ResizePlan, offset, plan_resize
 from marea.pipelines.images.picture import Picture
 
 
@@ -41,7 +41,7 @@ def scale(image: Image.Image, size: tuple[int, int]) -> Image.Image:
         return image
     # Averaging whole blocks down to twice the size first is 3 to 5 times as fast and looks
     # the same; it is what Pillow's own `thumbnail` does.
-    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=GAP)
 
 
 def _padded(image: Image.Image, plan: ResizePlan, gravity: str, background: str) -> Image.Image:
