@@ -194,3 +194,19 @@ def test_a_second_resize_starts_from_what_the_first_one_left(
     keys = {"result": "{dir}{stem}_{width}{ext}"}
     twice = run_steps(data, [{"resize": {"width": 100}}, {"sizes": [300]}], **keys)
     assert open_artifact(twice).size == (100, 75)
+
+
+@pytest.mark.parametrize(("mode", "opaque_mode"), [("RGBA", "RGB"), ("LA", "L")])
+def test_an_alpha_channel_is_kept_unless_all_of_it_is_opaque(
+    make_photo, save_image, run_steps, open_artifact, mode: str, opaque_mode: str, distance
+) -> None:
+    photo = make_photo(mode=mode)
+    kept = open_artifact(run_steps(save_image(photo, "PNG"), [], key="a.png"))
+    assert kept.tobytes() == photo.tobytes()
+    photo.putalpha(255)
+    opaque = open_artifact(run_steps(save_image(photo, "PNG"), [], key="a.png"))
+    assert opaque.mode == opaque_mode
+    assert distance(opaque, photo.convert(opaque_mode)) == 0
+    # One pixel that is not is enough.
+    photo.putpixel((0, 0), (0,) * len(mode))
+    assert open_artifact(run_steps(save_image(photo, "PNG"), [], key="a.png")).mode == mode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -184,3 +185,15 @@ def test_grayscale_of_a_mirrored_picture_is_the_mirrored_grayscale(
         for image in (photo, ImageOps.mirror(photo))
     )
     assert distance(ImageOps.mirror(plain), mirrored) == 0
+
+
+def test_a_png_takes_few_bytes_where_little_is_drawn_and_where_a_pattern_repeats(
+    save_image, run_steps
+) -> None:
+    tile = Image.effect_noise((48, 48), 60)
+    pattern = Image.new("L", (960, 960))
+    for x, y in itertools.product(range(0, 960, 48), repeat=2):
+        pattern.paste(tile, (x, y))
+    for image in (Image.new("RGBA", (960, 960), (10, 200, 30, 90)), pattern):
+        (made,) = run_steps(save_image(image, "PNG"), [], key="a.png").artifacts
+        assert len(made.data) < image.width * image.height // 10

