@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -77,13 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.page is not None and not _has_place(options.page):
         print(f"error: {options.page} has no place for it: {BEGIN} … {END}", file=sys.stderr)
         return 2
+    load = os.getloadavg()[0]
     try:
         with world() as servers:
             jobs = measure(servers, options.uploads, lambda text: print(text, file=sys.stderr))
     except (BenchError, MareaError, OSError) as exc:
         print(f"error: it could not be measured: {exc}", file=sys.stderr)
         return 1
-    machine = describe_machine()
+    machine = {**describe_machine(), "load_before": round(load, 1)}
     profiles = [profile(title, times) for title, times in jobs.items()]
     options.out.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"machine": machine})]
@@ -198,7 +200,8 @@ def write_page(page: Path, machine: Mapping[str, object], profiles: Sequence[Pro
     tail = rest.partition(END)[2]
     lines = [
         f"{machine['at']}, commit {machine['commit']}, {machine['cores']} cores"
-        f" ({machine['cpu']}), Python {machine['python']}.",
+        f" ({machine['cpu']}), Python {machine['python']}; load of the machine in the minute"
+        f" before: {machine['load_before']}.",
     ]
     for each in profiles:
         lines += ["", *to_markdown(each)]

@@ -172,7 +172,14 @@ def test_each_bar_stands_where_its_span_was_in_the_colour_of_its_kind() -> None:
 def test_a_page_gets_machine_and_tables_between_its_marks(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
-    machine = {"at": "2026-01-31", "commit": "abc", "cores": 2, "cpu": "a cpu", "python": "3.11"}
+    machine = {
+        "at": "2026-01-31",
+        "commit": "abc",
+        "cores": 2,
+        "cpu": "a cpu",
+        "python": "3.11",
+        "load_before": 0.1,
+    }
     write_page(page, machine, [photo_profile()])
     text = page.read_text(encoding="utf-8")
     assert text.startswith(f"before\n{BEGIN}\n2026-01-31, commit abc, 2 cores (a cpu)")
