@@ -30,12 +30,17 @@ def client() -> Any:
 
 
 def grayscale(key: str) -> None:
-    """In shades of gray, as a JPEG, under the same key."""
+    """In shades of gray, in the format that it came in, under the same key. Alpha is lost."""
     body = client().get_object(Bucket=SOURCE, Key=key)["Body"].read()
-    image = Image.open(BytesIO(body)).convert("L")
+    image = Image.open(BytesIO(body))
     buffer = BytesIO()
-    image.save(buffer, "JPEG")
-    client().put_object(Bucket=RESULTS, Key=key, Body=buffer.getvalue(), ContentType="image/jpeg")
+    image.convert("L").save(buffer, image.format)
+    client().put_object(
+        Bucket=RESULTS,
+        Key=key,
+        Body=buffer.getvalue(),
+        ContentType=f"image/{image.format}".lower(),
+    )
 
 
 def web(key: str) -> None:
