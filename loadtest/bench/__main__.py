@@ -41,12 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.table is not None:
         try:
             machine, results = read_json_lines(options.table)
+            if options.markdown:
+                write_markdown(options.markdown, machine, results)
         except (OSError, ValueError, KeyError, TypeError) as exc:
-            print(f"error: {options.table} holds no figures of a run: {exc}", file=sys.stderr)
+            print(f"error: {exc!r}; --table wants the figures.jsonl of a run", file=sys.stderr)
             return 2
         console.print(figures_table(results))
-        if options.markdown:
-            write_markdown(options.markdown, machine, results)
         return 0
     unknown = [name for name in options.sections if name not in SECTIONS]
     if unknown:
