@@ -102,6 +102,34 @@ def test_transparency_is_laid_on_white_for_jpeg(run_steps, save_image, open_arti
     assert image.getpixel((4, 4)) == (255, 255, 255)
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [{"sizes": [400, 200]}],
+        ["grayscale", {"resize": {"width": 90, "height": 90, "mode": "fill"}}],
+        [{"resize": {"width": 90}}, {"watermark": "Marea"}],
+        [{"resize": {"width": 90, "height": 90, "mode": "pad", "background": "#102030"}}],
+        [{"crop": {"width": 90, "height": 90}}],
+    ],
+    ids=["sizes", "fill", "watermark", "pad", "crop"],
+)
+def test_a_jpeg_of_a_picture_with_alpha_looks_like_the_png_on_white(
+    make_photo, save_image, run_steps, open_artifact, steps: list[object], mode: str, distance
+) -> None:
+    data = save_image(make_photo(500, 400, mode), "PNG")
+    keys = {"result": "{dir}{stem}_{width}{ext}"} if "sizes" in str(steps) else {}
+    jpeg = {"convert": {"format": "jpeg", "quality": 100}}
+    flat, kept = (run_steps(data, [*steps, *end], key="a.png", **keys) for end in ([jpeg], []))
+    for number in range(len(flat.artifacts)):
+        found = open_artifact(flat, number)
+        layers = open_artifact(kept, number).convert("RGBA")
+        ground = Image.new("RGBA", layers.size, "white")
+        ground.alpha_composite(layers)
+        wanted = io.BytesIO(save_image(ground.convert(found.mode), "JPEG", quality=100))
+        assert distance(found, Image.open(wanted)) < 1
+
+
 def test_a_palette_with_a_transparent_entry_keeps_it(run_steps, save_image, open_artifact) -> None:
     image = Image.new("P", (8, 8), 1)
     image.putpalette([0, 0, 0, 10, 200, 30])
@@ -210,3 +238,26 @@ def test_an_alpha_channel_is_kept_unless_all_of_it_is_opaque(
     # One pixel that is not is enough.
     photo.putpixel((0, 0), (0,) * len(mode))
     assert open_artifact(run_steps(save_image(photo, "PNG"), [], key="a.png")).mode == mode
+
+
+@pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_each_frame_of_an_animation_keeps_its_own_pixels(
+    save_image, run_steps, open_artifact, form: str, mode: str
+) -> None:
+    shades = [40, 120, 200, 80]
+    frames = [Image.new(mode, (24, 16), (0, 0, 90) + (255,) * (len(mode) - 3)) for _ in shades]
+    for number, (frame, shade) in enumerate(zip(frames, shades, strict=True)):
+        colour = (shade, 10, 10, 128)[: len(mode)] if form != "GIF" else (shade, 10, 10)
+        frame.paste(colour, (6 * number, 0, 6 * number + 6, 16))
+    options = {"lossless": True} if form == "WEBP" else {}
+    data = save_image(
+        frames[0], form, save_all=True, append_images=frames[1:], duration=50, **options
+    )
+    moving = open_artifact(run_steps(data, [], key="a.png", animation="all"))
+    assert moving.n_frames == len(shades)
+    for number, frame in enumerate(frames):
+        moving.seek(number)
+        found = moving.convert("RGBA").getpixel((6 * number + 3, 8))
+        wanted = frame.convert("RGBA").getpixel((6 * number + 3, 8))
+        assert all(abs(one - other) < 12 for one, other in zip(found, wanted, strict=True))

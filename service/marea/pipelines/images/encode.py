@@ -55,14 +55,18 @@ def _storable(image: Image.Image, target: Format) -> Image.Image:
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     if image.mode not in target.modes:
         if image.mode in ("LA", "RGBA") and "RGBA" not in target.modes:
-            gray = image.mode == "LA"
-            ground = Image.new("RGBA", image.size, "white")
-            ground.alpha_composite(image.convert("RGBA"))
-            image = ground.convert("L" if gray else "RGB")
+            image = on_white(image)
         else:
             image = image.convert("RGBA" if image.mode == "LA" else "RGB")
     image.info = {}
     return image
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Without alpha; LA becomes L, and RGBA becomes RGB."""
+    ground = Image.new("RGBA", image.size, "white")
+    ground.alpha_composite(image.convert("RGBA"))
+    return ground.convert("L" if image.mode == "LA" else "RGB")
 
 
 def _options(picture: Picture, frame: Image.Image) -> dict[str, Any]:

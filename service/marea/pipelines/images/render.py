@@ -16,8 +16,8 @@ from marea.errors import MareaError, PermanentError
 from marea.pipelines.declared import DeclaredPipeline
 from marea.pipelines.images.colour import to_srgb
 from marea.pipelines.images.decode import DECODER_ERRORS, DecodeLimits, Draft, decode, read_format
-from marea.pipelines.images.encode import encode
-from marea.pipelines.images.formats import format_to_write
+from marea.pipelines.images.encode import encode, on_white
+from marea.pipelines.images.formats import FORMATS, Format, format_to_write
 from marea.pipelines.images.geometry import GAP, Size, plan_resize
 from marea.pipelines.images.picture import Picture
 from marea.pipelines.pipeline import Artifact, Produced, Source
@@ -27,6 +27,11 @@ from marea.pipelines.step import StepCall
 
 _DRAFT_NEUTRAL = ("orient", "blurhash", "convert", "strip", "grayscale")
 """Steps that may come before the first resize without needing the full size."""
+
+
+_ALPHA_NEUTRAL = ("orient", "grayscale", "crop", "sizes", "blurhash", "strip", "convert")
+"""Steps that come to the same on white as with alpha. `resize` does, unless it pads; a watermark
+is drawn by the picture's mode, and a user's step may look at anything."""
 
 
 @dataclass(slots=True)
@@ -71,6 +76,9 @@ def render(pipeline: DeclaredPipeline, source: Source) -> Produced:
     if "icc" not in picture.keep:
         with watch.stage("colour"):
             picture = to_srgb(picture)
+    if _loses_alpha(definition.steps, target) and picture.frames[0].mode in ("LA", "RGBA"):
+        with watch.stage("alpha"):
+            picture = picture.map(on_white)
     pictures: tuple[Picture, ...] = (picture,)
     for step in definition.steps:
         with watch.stage(step.name):
@@ -104,6 +112,19 @@ def _needed_size(step: StepCall | None, upright: Size) -> Size | None:
         box = {name: step.parameters[name] for name in ("width", "height", "mode", "upscale")}
         plan = plan_resize(upright, **box)
     return (plan.scaled[0] * GAP, plan.scaled[1] * GAP)
+
+
+def _loses_alpha(steps: tuple[StepCall, ...], target: Format) -> bool:
+    """Whether alpha may be laid on white before the steps: half as much then to scale, once."""
+    for step in steps:
+        if step.name == "convert":
+            target = FORMATS[str(step.parameters["format"]).upper()]
+        elif step.name == "resize":
+            if step.parameters["mode"] == "pad":
+                return False
+        elif step.name not in _ALPHA_NEUTRAL:
+            return False
+    return "RGBA" not in target.modes
 
 
 def _run_step(step: StepCall, picture: Picture) -> tuple[Picture, ...]:
