@@ -22,6 +22,7 @@ from marea.gateway.health import build_readiness
 from marea.gateway.http_errors import install_error_handlers
 from marea.gateway.parts import Gateway, admit, admit_event
 from marea.gateway.ports import GatewayPorts
+from marea.gateway.repeats import Repeats
 from marea.gateway.rounds import Rounds
 from marea.gateway.stream import JobStreams
 from marea.gateway.upload_ticket import TicketOffice
@@ -73,6 +74,7 @@ def create_app(ports: GatewayPorts, settings: GatewaySettings) -> FastAPI:
     gateway = Gateway(
         ports=ports,
         rounds=Rounds(ports.intake.accept),
+        repeats=Repeats(ports.clock),
         settings=settings,
         gatekeeper=Gatekeeper(settings.event_token, settings.api_tokens),
         tickets=TicketOffice(_secrets(settings)),

@@ -8,6 +8,7 @@ written down as undecodable. Only trouble that passes (broker, ledger or store a
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from marea.errors import BrokerUnavailable, MareaError, TransientError
 from marea.gateway.limits import read_body
 from marea.gateway.metrics import count_events
 from marea.gateway.parts import Gateway, gateway_of
+from marea.gateway.repeats import JobIds
 from marea.gateway.views import EventReport
 from marea.intake.s3_notification import MalformedEvent, Parsed, parse_notification
 from marea.messages.upload_event import UploadEvent
@@ -48,6 +50,8 @@ class _Heard:
     """A body, decoded and routed."""
 
     parsed: Parsed
+    duplicates: list[JobIds]
+    """The jobs of each upload that was made sure of just now, and is not routed again."""
     plans: list[Planned]
     failures: list[Failure] = field(default_factory=list)
 
@@ -68,7 +72,11 @@ async def post_events(request: Request) -> EventReport:
         heard = await run_in_threadpool(_with_facts, gateway, heard)
     jobs = [job for _, plan in heard.plans for job in plan.jobs]
     _require_confirmed(heard.plans, await gateway.rounds.accept(jobs))
-    return await _report(gateway, heard, body)
+    report = await _report(gateway, heard, body)
+    gateway.repeats.remember(
+        (facts.ref, tuple(job.id for job in plan.jobs)) for facts, plan in heard.plans
+    )
+    return report
 
 
 def _hear(gateway: Gateway, body: bytes) -> _Heard:
@@ -80,8 +88,16 @@ def _hear(gateway: Gateway, body: bytes) -> _Heard:
         )
     except MalformedEvent as exc:
         parsed = Parsed(problems=(str(exc),))
-    uploads = [_facts(gateway, event) for event in parsed.events if event.kind == "created"]
-    return _Heard(parsed, [(facts, gateway.ports.rules.plan(facts)) for facts in uploads])
+    created = [event for event in parsed.events if event.kind == "created"]
+    duplicates, plans = [], []
+    for event in created:
+        known = gateway.repeats.jobs_of(event.ref)
+        if known is not None:
+            duplicates.append(known)
+        else:
+            facts = _facts(gateway, event)
+            plans.append((facts, gateway.ports.rules.plan(facts)))
+    return _Heard(parsed, duplicates, plans)
 
 
 def _with_facts(gateway: Gateway, heard: _Heard) -> _Heard:
@@ -99,7 +115,7 @@ def _with_facts(gateway: Gateway, heard: _Heard) -> _Heard:
         except MareaError as exc:
             # Sent again it would fail again, and the rest of its body with it.
             failures.append((_name(facts), f"{exc.code}: {exc}"))
-    return _Heard(heard.parsed, plans, failures)
+    return _Heard(heard.parsed, heard.duplicates, plans, failures)
 
 
 def _facts(gateway: Gateway, event: UploadEvent) -> UploadFacts:
@@ -142,25 +158,31 @@ async def _report(gateway: Gateway, heard: _Heard, body: bytes) -> EventReport:
         names = [_name(facts) for facts in unrouted[:NOTED_UPLOADS]]
         await _note(gateway, "unrouted", uploads=len(unrouted), names=names)
     jobs = [job.id for _, plan in heard.plans for job in plan.jobs]
+    jobs += [job_id for known in heard.duplicates for job_id in known]
     report = EventReport(
         events=len(parsed.events),
         jobs=jobs[:REPORTED_JOBS],
         routed=outcomes["routed"],
         unrouted=len(unrouted),
+        duplicates=len(heard.duplicates),
         ignored=outcomes["ignored"] + sum(event.kind != "created" for event in parsed.events),
         problems=[*parsed.problems, *(sentence for _, sentence in heard.failures)],
     )
     count_events(
         accepted=report.routed,
         unrouted=report.unrouted,
+        duplicate=report.duplicates,
         ignored=report.ignored,
         undecodable=len(report.problems),
     )
-    log.info(
+    is_news = report.events > report.duplicates or report.problems
+    log.log(
+        logging.INFO if is_news else logging.DEBUG,
         "event accepted",
         events=report.events,
         jobs=len(jobs),
         unrouted=report.unrouted,
+        duplicates=report.duplicates,
         ignored=report.ignored,
         problems=report.problems[:3],
     )

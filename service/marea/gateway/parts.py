@@ -14,6 +14,7 @@ from marea.gateway.health import Readiness
 from marea.gateway.http_errors import NotAuthentic
 from marea.gateway.metrics import count_events
 from marea.gateway.ports import GatewayPorts
+from marea.gateway.repeats import Repeats
 from marea.gateway.rounds import Rounds
 from marea.gateway.stream import JobStreams
 from marea.gateway.upload_ticket import TicketOffice
@@ -26,6 +27,7 @@ class Gateway:
 
     ports: GatewayPorts
     rounds: Rounds
+    repeats: Repeats
     settings: GatewaySettings
     gatekeeper: Gatekeeper
     tickets: TicketOffice

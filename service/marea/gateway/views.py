@@ -126,6 +126,8 @@ class EventReport(View):
     """Ids of the jobs that are on their way or have ended; the first 1,000."""
     routed: int = 0
     unrouted: int = 0
+    duplicates: int = 0
+    """Uploads that were made sure of within the last minute; nothing is said of them again."""
     ignored: int = 0
     """Deletions and uploads that no rule is asked about."""
     problems: list[str] = []

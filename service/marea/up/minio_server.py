@@ -69,7 +69,7 @@ def webhook_environment(endpoint_url: str, token: str, queue_folder: Path) -> di
 
     Once directly, some milliseconds after the PUT, and lost if nobody listens; once by way of
     `queue_folder`, where it waits until somebody does, but where MinIO only looks each 3 s.
-    The second finds the job there and changes nothing. An event whose store dies at once is
+    The gateway knows the second for a repetition. An event whose store dies at once is
     lost all the same: the sweep finds its upload. The token arrives as
     `Authorization: Bearer <token>`.
     """

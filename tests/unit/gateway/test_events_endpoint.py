@@ -102,6 +102,17 @@ def test_a_duplicate_event_publishes_nothing_more() -> None:
     replies = [world.send_event(event) for _ in range(3)]
     assert [reply.status_code for reply in replies] == [200, 200, 200]
     assert len({reply.json()["jobs"][0] for reply in replies}) == 1
+    assert [reply.json()["duplicates"] for reply in replies] == [0, 1, 1]
+    assert world.queued() == ["a/photo.jpg"]
+
+
+def test_an_event_that_was_not_confirmed_is_no_duplicate_when_it_comes_again() -> None:
+    world = World()
+    event = minio_event(world.upload())
+    world.broker.available = False
+    assert world.send_event(event).status_code == 503
+    world.broker.available = True
+    assert world.send_event(event).json()["duplicates"] == 0
     assert world.queued() == ["a/photo.jpg"]
 
 
