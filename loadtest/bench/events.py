@@ -23,13 +23,11 @@ from kombu import Connection
 from loadtest.bench.event_load import Answers
 from loadtest.bench.figures import Figure
 from loadtest.bench.plan import Plan
-from loadtest.bench.world import EVENT_TOKEN, BenchError, World
+from loadtest.bench.world import EVENT_TOKEN, QUEUE, BenchError, World
 from marea.up.servers import free_port
 
 BROKERS = ("redis", "rabbitmq")
 SOURCE, RESULTS = "bench-events", "bench-events-results"
-QUEUE = "images.normal"
-"""Where the built-in rules send a .jpg."""
 WARM_UP = 10
 """Requests a connection before the clock starts: connections to the broker, caches."""
 LOAD_TIMEOUT_S = 300.0

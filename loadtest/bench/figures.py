@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 
@@ -102,6 +102,11 @@ def paired_ratios(ours: Sequence[float], others: Sequence[float]) -> list[float]
     if len(ours) != len(others):
         return [median(ours) / median(others)]
     return [mine / other for mine, other in zip(ours, others, strict=True)]
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Of at least two values, 1 to 99; between two of them by their distance."""
+    return quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def write_json_lines(path: Path, machine: dict[str, Any], figures: Iterable[Figure]) -> None:

@@ -19,16 +19,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from random import Random
-from statistics import quantiles
 
 from botocore.exceptions import ClientError
 
 from loadtest.bench import draining
 from loadtest.bench.corpus import draw_photo
-from loadtest.bench.figures import Figure
+from loadtest.bench.figures import Figure, percentile
 from loadtest.bench.plan import Plan
 from loadtest.bench.world import MINIMAL, MINIMAL_KEPT, World
-from marea.storage.s3_admin import MINIO_DIRECT_ARN, MINIO_KEPT_ARN
+from marea.storage.s3_admin import MINIO_DIRECT, MINIO_KEPT
 from marea.up.servers import answers_http
 
 SIZE = (640, 480)
@@ -84,15 +83,15 @@ def run(world: World, plan: Plan, say: Callable[[str], None]) -> Iterable[Figure
             Program("minimal program", MINIMAL_UPLOADS, MINIMAL_RESULTS, lambda key: key),
             Program("marea", draining.UPLOADS, MAREA_RESULTS, _marea_result),
         )
-        world.admin.connect_bucket_events(MINIMAL_UPLOADS, [_arn(MINIMAL)])
-        world.admin.connect_bucket_events(draining.UPLOADS, [MINIO_DIRECT_ARN])
+        world.admin.connect_bucket_events(MINIMAL_UPLOADS, [MINIMAL])
+        world.admin.connect_bucket_events(draining.UPLOADS, [MINIO_DIRECT])
         _take_turns(world, programs, body, "warm-up", WARM_UP_UPLOADS)
         for repeat in range(plan.repeats):
             _take_turns(world, programs, body, str(repeat), plan.latency_uploads)
             seen.append(_look(world, programs, str(repeat)))
             say(f"    {repeat + 1}/{plan.repeats} events at once, {_told(seen[-1])}")
-        world.admin.connect_bucket_events(MINIMAL_UPLOADS, [_arn(MINIMAL_KEPT)])
-        world.admin.connect_bucket_events(draining.UPLOADS, [MINIO_KEPT_ARN])
+        world.admin.connect_bucket_events(MINIMAL_UPLOADS, [MINIMAL_KEPT])
+        world.admin.connect_bucket_events(draining.UPLOADS, [MINIO_KEPT])
         _upload_out_of_step(world, programs, body, "kept", 1 + plan.latency_uploads // KEPT_PART)
         kept = _look(world, programs, "kept")
         say(f"    events kept first, {_told(kept)}")
@@ -135,10 +134,6 @@ def _upload_out_of_step(
         for program in programs:
             time.sleep(random.uniform(0.0, LOOK_EVERY_S))
             program.upload(world, f"{TASK}/{label}-{index:04}.jpg", body)
-
-
-def _arn(target: str) -> str:
-    return f"arn:minio:sqs::{target}:webhook"
 
 
 def _marea_result(key: str) -> str:
@@ -184,15 +179,11 @@ def _look(world: World, programs: Sequence[Program], label: str) -> dict[tuple[s
     prefix = f"{TASK}/{label}-"
     for program in programs:
         values = list(_latencies_ms(world, program, prefix))
-        found |= {(f"p{each}", program.name): _percentile(values, each) for each in (50, 95)}
+        found |= {(f"p{each}", program.name): percentile(values, each) for each in (50, 95)}
     values = list(_record_latencies_ms(world, programs[-1], prefix))
-    return found | {(f"record p{each}", "marea"): _percentile(values, each) for each in (50, 95)}
+    return found | {(f"record p{each}", "marea"): percentile(values, each) for each in (50, 95)}
 
 
 def _told(found: dict[tuple[str, str], float]) -> str:
     p50 = (f"{name} {value:.0f}" for (what, name), value in found.items() if what == "p50")
     return f"p50, ms: {', '.join(p50)}"
-
-
-def _percentile(values: Sequence[float], percent: int) -> float:
-    return quantiles(values, n=100, method="inclusive")[percent - 1]

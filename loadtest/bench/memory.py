@@ -18,10 +18,11 @@ from typing import Any
 import redis
 from celery import Celery
 
+from loadtest.bench import draining
 from loadtest.bench.corpus import draw_photo
 from loadtest.bench.figures import Figure
 from loadtest.bench.plan import Plan
-from loadtest.bench.world import BenchError, Running, World
+from loadtest.bench.world import QUEUE, BenchError, Running, World
 from marea.lifecycle.accept import accept_jobs
 from marea.messages.objects import ObjectRef
 from marea.perform import Performer
@@ -33,11 +34,8 @@ SOURCE, RESULTS, PLAIN_RESULTS = "bench-memory", "bench-memory-results", "bench-
 SIZES = ((1600, 1200), (1600, 1200), (1600, 1200), (1600, 1200), (3000, 2000))
 """In pixels, of one round of the images: a fifth of them has 6 megapixels."""
 IMAGES = 20
-CONCURRENCY = 2
 KEY_BYTES = 60
 """Length of a queued job's key, which is more than a camera's and less than a data lake's."""
-QUEUE = "images.normal"
-"""Where the built-in rules send a .jpg."""
 ROUND = 500
 """Uploads accepted at once; as the gateway has it."""
 MIB = 2**20
@@ -72,9 +70,9 @@ def _worker_memory(world: World, plan: Plan, say: Callable[[str], None]) -> Iter
 
 
 def _weigh_marea(world: World, uploads: list[UploadFacts], say: Callable[[str], None]) -> int:
-    _empty(world, RESULTS)
+    draining.empty(world, RESULTS)  # each repeat must write its results, not find them
     variables = world.environment(SOURCE, RESULTS)
-    command = ("--pool", "images", "--concurrency", str(CONCURRENCY))
+    command = ("--pool", "images", "--concurrency", str(draining.SLOTS))
     with world.marea(variables, "worker", *command) as worker:
         accepting(variables)(uploads)
         _until_stored(world, worker, RESULTS, len(uploads))
@@ -82,7 +80,7 @@ def _weigh_marea(world: World, uploads: list[UploadFacts], say: Callable[[str], 
 
 
 def _weigh_plain(world: World, uploads: list[UploadFacts], say: Callable[[str], None]) -> int:
-    _empty(world, PLAIN_RESULTS)
+    draining.empty(world, PLAIN_RESULTS)
     with plain_celery(world, SOURCE, PLAIN_RESULTS) as (worker, order):
         worker.wait_until(lambda: " ready." in worker.log, "the plain worker is ready")
         for upload in uploads:
@@ -97,17 +95,10 @@ def plain_celery(
 ) -> Iterator[tuple[Running, Callable[[str], object]]]:
     """A tutorial's worker, just spawned, and what orders a key from it."""
     url = world.redis.url(2)
-    variables = {
-        "BENCH_SOURCE": source,
-        "BENCH_RESULTS": results,
-        "BENCH_ENDPOINT_URL": world.store.endpoint_url or "",
-        "BENCH_ACCESS_KEY": world.store.access_key,
-        "BENCH_SECRET_KEY": world.store.secret_key,
-        "BENCH_BROKER_URL": url,
-    }
+    variables = draining.plain_environment(world, results, source=source, url=url)
     program = "loadtest.bench.contenders.plain_memory"
     command = [sys.executable, "-m", "celery", "-A", program, "worker", "--loglevel", "INFO"]
-    command += ["--concurrency", str(CONCURRENCY)]
+    command += ["--concurrency", str(draining.SLOTS)]
     with (
         Celery(broker=url) as sender,
         world.running("plain-celery", command, variables) as worker,
@@ -201,10 +192,3 @@ def accepting(variables: dict[str, str]) -> Accept:
             raise BenchError("the broker did not confirm every job")
 
     return accept
-
-
-def _empty(world: World, bucket: str) -> None:
-    """Delete every version in it: the next repeat must write, not find, its results."""
-    while rows := world.s3.list_object_versions(Bucket=bucket).get("Versions"):
-        named = [{"Key": row["Key"], "VersionId": row["VersionId"]} for row in rows]
-        world.s3.delete_objects(Bucket=bucket, Delete={"Objects": named, "Quiet": True})

@@ -25,6 +25,7 @@ from loadtest.bench import draining
 from loadtest.bench.broker_watch import BrokerWatch, watching
 from loadtest.bench.corpus import draw_photo
 from loadtest.bench.machine import describe_machine
+from loadtest.bench.pages import Place
 from loadtest.bench.spans import JobTimes, Profile, Seen, Trace, join, profile, to_markdown
 from loadtest.bench.traced_worker import TRACE_FILE
 from loadtest.bench.waterfall import draw
@@ -32,7 +33,7 @@ from loadtest.bench.world import BenchError, World, world
 from marea.clock import SystemClock
 from marea.errors import MareaError
 from marea.settings import load_settings
-from marea.storage.s3_admin import MINIO_DIRECT_ARN
+from marea.storage.s3_admin import MINIO_DIRECT
 from marea.wiring import build_ledger
 
 UPLOADS = 40
@@ -75,9 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.uploads < 2:
         print("error: --uploads must be at least 2", file=sys.stderr)
         return 2
-    if options.page is not None and not _has_place(options.page):
-        print(f"error: {options.page} has no place for it: {BEGIN} … {END}", file=sys.stderr)
-        return 2
+    if options.page is not None:
+        try:
+            Place(BEGIN, END).parts(options.page)
+        except (OSError, ValueError) as exc:
+            print(f"error: {exc}", file=sys.stderr)
+            return 2
     load = os.getloadavg()[0]
     try:
         with world() as servers:
@@ -135,7 +139,7 @@ def measure(
         command = [sys.executable, "-m", "loadtest.bench.traced_worker"]
         worker = stack.enter_context(servers.running("traced-worker", command, environment))
         worker.wait_until(lambda: '"worker starts"' in worker.log, "the worker starts")
-        servers.admin.connect_bucket_events(draining.UPLOADS, [MINIO_DIRECT_ARN])
+        servers.admin.connect_bucket_events(draining.UPLOADS, [MINIO_DIRECT])
         watch = stack.enter_context(watching(servers.redis.url(0)))
         puts: dict[str, Put] = {}
         for label, count in (("warm-up", WARM_UP), ("counted", uploads)):
@@ -190,14 +194,7 @@ def _read_traces(file: Path) -> dict[str, Trace]:
     return traces
 
 
-def _has_place(page: Path) -> bool:
-    text = page.read_text(encoding="utf-8") if page.is_file() else ""
-    return BEGIN in text and END in text.partition(BEGIN)[2]
-
-
 def write_page(page: Path, machine: Mapping[str, object], profiles: Sequence[Profile]) -> None:
-    head, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    tail = rest.partition(END)[2]
     lines = [
         f"{machine['at']}, commit {machine['commit']}, {machine['cores']} cores"
         f" ({machine['cpu']}), Python {machine['python']}; load of the machine in the minute"
@@ -205,8 +202,7 @@ def write_page(page: Path, machine: Mapping[str, object], profiles: Sequence[Pro
     ]
     for each in profiles:
         lines += ["", *to_markdown(each)]
-    body = "\n".join(lines)
-    page.write_text(f"{head}{BEGIN}\n{body}\n{END}{tail}", encoding="utf-8")
+    Place(BEGIN, END).fill(page, lines)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
+
+from loadtest.bench.figures import percentile
 
 STORE, PASSING_ON, COMPUTING = "store", "event, ledger, broker", "computing"
 KINDS = {
@@ -183,22 +185,18 @@ def profile(title: str, jobs: Sequence[JobTimes]) -> Profile:
         lasted += [0.0] * (len(jobs) - len(spans))
         middle = median(lasted)
         start_ms = 1000 * median(span.began for span in spans)
-        rows.append(Row(name, start_ms, middle, _p95(lasted), middle / total_ms))
+        rows.append(Row(name, start_ms, middle, percentile(lasted, 95), middle / total_ms))
     rest = [1000 * job.rest_s for job in jobs]
     return Profile(
         title,
         len(jobs),
         tuple(rows),
         total_ms,
-        _p95([1000 * job.total_s for job in jobs]),
+        percentile([1000 * job.total_s for job in jobs], 95),
         1000 * median(job.result_s for job in jobs),
         median(rest),
-        _p95(rest),
+        percentile(rest, 95),
     )
-
-
-def _p95(values: Sequence[float]) -> float:
-    return quantiles(values, n=20, method="inclusive")[18]
 
 
 def to_markdown(found: Profile) -> Iterator[str]:

@@ -17,13 +17,14 @@ from random import Random
 import redis
 
 from loadtest.bench.corpus import draw_photo
+from loadtest.bench.draining import SLOTS
 from loadtest.bench.figures import Figure
-from loadtest.bench.memory import CONCURRENCY, accepting, plain_celery
+from loadtest.bench.memory import accepting, plain_celery
 from loadtest.bench.plan import Plan
-from loadtest.bench.world import BenchError, Running, World
+from loadtest.bench.world import QUEUE, BenchError, Running, World
 from marea.messages.objects import ObjectRef
 from marea.routing.route import UploadFacts
-from marea.up.servers import answers_http, free_port
+from marea.up.servers import free_port
 
 SOURCE, RESULTS = "bench-starts", "bench-starts-results"
 PLAIN_RESULTS, NO_SOURCE = "bench-starts-plain", "bench-starts-empty"
@@ -94,11 +95,8 @@ def _time(world: World, name: str, command: list[str], variables: Mapping[str, s
 
 
 def _start_gateway(world: World, variables: Mapping[str, str]) -> float:
-    port = int(variables["MAREA_GATEWAY__PORT"])
-    command = [sys.executable, "-m", "marea", "gateway"]
     began = time.perf_counter()
-    with world.running("gateway", command, variables) as child:
-        child.wait_until(lambda: answers_http(port, "/readyz"), "the gateway is ready")
+    with world.marea(variables, "gateway"):
         return time.perf_counter() - began
 
 
@@ -107,10 +105,10 @@ def _start_marea(
 ) -> tuple[float, float]:
     accepting(dict(variables))([UploadFacts(upload, time.time())])
     command = [sys.executable, "-m", "marea", "worker", "--pool", "images"]
-    command += ["--concurrency", str(CONCURRENCY)]
+    command += ["--concurrency", str(SLOTS)]
     began = time.perf_counter()
     with world.running("worker", command, variables) as worker:
-        return _time_worker(world, worker, began, (0, "images.normal"), RESULTS, upload.key)
+        return _time_worker(world, worker, began, (0, QUEUE), RESULTS, upload.key)
 
 
 def _start_plain(

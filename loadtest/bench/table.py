@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from loadtest.bench.figures import Figure, Results, Verdict
+from loadtest.bench.pages import Place
 from loadtest.bench.sections import TARGETS
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
@@ -39,13 +40,7 @@ def figures_table(results: Results) -> Table:
 
 def write_markdown(page: Path, machine: dict[str, Any], results: Results) -> None:
     """Replace what stands between the two marks of `page`. Raises ValueError without them."""
-    text = page.read_text(encoding="utf-8")
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page} has no place for figures: {BEGIN} … {END}")
-    body = "\n".join(_markdown(machine, results))
-    page.write_text(f"{head}{BEGIN}\n{body}\n{END}{tail}", encoding="utf-8")
+    Place(BEGIN, END).fill(page, _markdown(machine, results))
 
 
 def _markdown(machine: dict[str, Any], results: Results) -> Iterator[str]:

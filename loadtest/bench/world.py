@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from loadtest.collect import StoreAddress, open_client
+from marea.queues.names import queue_name
 from marea.storage.s3_admin import S3Admin
 from marea.up.minio_server import MinioServer, webhook_environment
 from marea.up.rabbitmq_server import RabbitMqServer
@@ -36,6 +37,8 @@ MINIMAL = "MINIMAL"
 """Name of MinIO's webhook target for the minimal program, to compare latencies with."""
 MINIMAL_KEPT = "MINIMAL_KEPT"
 """The same, with a queue on disk as Marea's has: MinIO looks into that only each 3 s."""
+QUEUE = queue_name("images", "normal")
+"""Where the built-in rules send a .jpg."""
 READY_TIMEOUT_S = 60.0
 
 
@@ -87,10 +90,6 @@ class Running:
         finally:
             for each in stopped:
                 each.resume()
-
-    def pss_bytes(self) -> int:
-        """Proportional set size of the tree: what the machine would have back without it."""
-        return sum(each.memory_full_info().pss for each in self.tree())
 
     def cpu_s(self) -> float:
         """Seconds of processor time that the tree has used so far, ended children included."""

@@ -24,7 +24,8 @@ JobIds = tuple[str, ...]
 
 
 class Repeats:
-    """Not for threads: the event loop's alone."""
+    """Written by the event loop alone. To ask is one look into a dictionary, from any thread:
+    large bodies are read in one."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -20,12 +20,16 @@ from marea.errors import StoreUnavailable
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-MINIO_KEPT_ARN = "arn:minio:sqs::MAREA:webhook"
-MINIO_DIRECT_ARN = "arn:minio:sqs::MAREA_DIRECT:webhook"
-"""Targets of bucket events, as `up.minio_server.webhook_environment` names them."""
+MINIO_KEPT, MINIO_DIRECT = "MAREA", "MAREA_DIRECT"
+"""Names of the two targets of bucket events that `up.minio_server.webhook_environment` makes."""
 RETRY_EVERY_S = 0.25
 GIVE_UP_AFTER_S = 30.0
 """MinIO answers before its notification targets are ready: under a second when measured."""
+
+
+def minio_webhook(name: str) -> str:
+    """The ARN of MinIO's webhook target `name`."""
+    return f"arn:minio:sqs::{name}:webhook"
 
 
 class S3Admin:
@@ -79,9 +83,11 @@ class S3Admin:
         )
 
     def connect_bucket_events(
-        self, bucket: str, arns: Sequence[str] = (MINIO_DIRECT_ARN, MINIO_KEPT_ARN)
+        self, bucket: str, targets: Sequence[str] = (MINIO_DIRECT, MINIO_KEPT)
     ) -> None:
-        """Send the bucket's created events to each of `arns`, replacing what was configured."""
+        """Send the bucket's created events to each webhook of `targets`, replacing what was
+        configured."""
+        arns = [minio_webhook(name) for name in targets]
         self._until_accepted(
             f"connect the events of bucket {bucket!r} to {', '.join(arns)}",
             lambda: self._client.put_bucket_notification_configuration(

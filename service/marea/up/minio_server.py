@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
+from marea.storage.s3_admin import MINIO_DIRECT, MINIO_KEPT
 from marea.up.servers import HOST, ServerProcess, answers_http, free_port, stored_secret
 from marea.up.tools import find_minio
-
-KEPT, DIRECT = "MAREA", "MAREA_DIRECT"
-"""Names of the two targets of bucket events; `storage.s3_admin` has their ARNs."""
 
 
 class MinioServer(ServerProcess):
@@ -75,8 +73,8 @@ def webhook_environment(endpoint_url: str, token: str, queue_folder: Path) -> di
     """
     queue_folder.mkdir(parents=True, exist_ok=True)
     variables: dict[str, str] = {}
-    for name in (KEPT, DIRECT):
+    for name in (MINIO_KEPT, MINIO_DIRECT):
         variables |= {f"ENABLE_{name}": "on", f"ENDPOINT_{name}": endpoint_url}
         variables[f"AUTH_TOKEN_{name}"] = token
-    variables[f"QUEUE_DIR_{KEPT}"] = str(queue_folder.resolve())
+    variables[f"QUEUE_DIR_{MINIO_KEPT}"] = str(queue_folder.resolve())
     return {f"MINIO_NOTIFY_WEBHOOK_{name}": text for name, text in variables.items()}

@@ -32,7 +32,7 @@ def build_request_class(
     losses: Losses,
     on_settled: Callable[[], None],
     clock: Clock,
-    on_runtime: Callable[[float], None] = lambda _seconds: None,
+    on_runtime: Callable[[float], None],
 ) -> type[Any]:
     """The `Request` for `app.task(Request=…)`. `on_settled` is called at each acknowledgement
     and each return of a message, `on_runtime` with the seconds that each job took
