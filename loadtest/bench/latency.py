@@ -92,7 +92,9 @@ def run(world: World, plan: Plan, say: Callable[[str], None]) -> Iterable[Figure
             say(f"    {repeat + 1}/{plan.repeats} events at once, {_told(seen[-1])}")
         world.admin.connect_bucket_events(MINIMAL_UPLOADS, [MINIMAL_KEPT])
         world.admin.connect_bucket_events(draining.UPLOADS, [MINIO_KEPT])
-        _upload_out_of_step(world, programs, body, "kept", 1 + plan.latency_uploads // KEPT_PART)
+        _upload_out_of_step(
+            world, programs, body, "kept", max(2, 1 + plan.latency_uploads // KEPT_PART)
+        )
         kept = _look(world, programs, "kept")
         say(f"    events kept first, {_told(kept)}")
     for measure, contender in seen[0]:
