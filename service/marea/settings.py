@@ -9,102 +9,41 @@ handed its section, never the whole tree.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from marea.errors import ConfigError
+from marea.settings_servers import (
+    FROM_FILE,
+    BrokerSettings,
+    LedgerSettings,
+    Section,
+    StoreSettings,
+)
 from marea.settings_text import merge, parse_json, read_env_file, read_settings_file
+
+__all__ = [
+    "BrokerSettings",
+    "GatewaySettings",
+    "LedgerSettings",
+    "LogSettings",
+    "NotifySettings",
+    "ReconcilerSettings",
+    "Section",
+    "Settings",
+    "StoreSettings",
+    "WorkerSettings",
+    "load_settings",
+    "own_variables",
+    "variable_name",
+]
 
 PREFIX = "MAREA_"
 SETTINGS_FILE_VARIABLE = "MAREA_SETTINGS_FILE"
-
-
-class Section(BaseModel):
-    """Frozen, and strict about names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class StoreSettings(Section):
-    """The S3-compatible object store."""
-
-    endpoint_url: str | None = None
-    """Address of the store; none = AWS."""
-    region: str = "us-east-1"
-    """Signed into every request; stores other than AWS mostly accept any."""
-    access_key: str = ""
-    """Access key id; empty = boto3's own chain (environment, instance role)."""
-    secret_key: SecretStr = SecretStr("")
-    """The access key's secret."""
-    source_buckets: tuple[str, ...] = ("uploads",)
-    """Buckets whose uploads are processed; JSON list in the environment."""
-    results_bucket: str = "results"
-    """Bucket for artifacts and records; never one of the source buckets."""
-    reserved_prefix: str = ".marea/"
-    """Where records and intents live in the results bucket."""
-    public_endpoint_url: str | None = None
-    """Address under which clients reach the store, for presigned uploads; none = endpoint_url."""
-    connect_timeout_s: float = Field(default=3.0, gt=0)
-    """A connection not made within this counts as the store being away."""
-    read_timeout_s: float = Field(default=30.0, gt=0)
-    """A reply slower than this counts as the store being away."""
-    allow_unordered: bool = False
-    """Run on a store without conditional PUT, giving up the order of one key's versions."""
-
-    @model_validator(mode="after")
-    def _buckets_differ(self) -> StoreSettings:
-        if self.results_bucket in self.source_buckets:
-            raise ValueError(
-                f"results_bucket {self.results_bucket!r} is also a source bucket: results would"
-                " be taken for uploads; choose another bucket"
-            )
-        if not self.source_buckets:
-            raise ValueError("source_buckets is empty: name at least one bucket")
-        if not self.reserved_prefix.endswith("/"):
-            raise ValueError("reserved_prefix must end with '/'")
-        return self
-
-
-class BrokerSettings(Section):
-    """The Celery broker: Redis/Valkey or RabbitMQ."""
-
-    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """`redis://`, `rediss://` or `amqp://`, `amqps://`."""
-    management_url: SecretStr = SecretStr("")
-    """RabbitMQ's management API, `http://user:password@host:15672`, to count unacknowledged
-    messages; empty = counted from the workers' heartbeats."""
-    socket_timeout_s: float = Field(default=15.0, gt=2)
-    """Above the blocking pop's 1 s; redis-py's default of 5 s is too near to it."""
-    publish_timeout_s: float = Field(default=10.0, gt=0)
-    """A publish not confirmed within this is `broker-unavailable`."""
-    delivery_limit: int = Field(default=20, ge=1)
-    """RabbitMQ: deliveries of one message before it is dead-lettered. RabbitMQ 4's default;
-    the budget of attempts is smaller, so only a message that no worker can even decode or
-    claim comes this far."""
-
-    @property
-    def kind(self) -> str:
-        """`redis` or `rabbitmq`, or the URL's scheme for what else kombu speaks."""
-        scheme = self.url.get_secret_value().split("://", 1)[0]
-        if scheme in ("redis", "rediss", "sentinel"):
-            return "redis"
-        return "rabbitmq" if scheme in ("amqp", "amqps", "pyamqp") else scheme
-
-
-class LedgerSettings(Section):
-    """The Redis/Valkey that holds the ledger."""
-
-    url: SecretStr = SecretStr("redis://127.0.0.1:6379/1")
-    """`redis://` or `rediss://`; a database of its own, also beside a Redis broker."""
-    prefix: str = "marea:"
-    """Start of every key, so that installations can share one Redis."""
-    retention_s: float = Field(default=7 * 86400.0, gt=0)
-    """How long an ended job can be asked for by id; its record in the bucket stays."""
-    timeout_s: float = Field(default=5.0, gt=0)
-    """To connect, and to be answered; later counts as `ledger-unavailable`."""
 
 
 class GatewaySettings(Section):
@@ -293,7 +232,7 @@ def _place_variable(name: str, text: str, tree: dict[str, Any], problems: list[s
         if field is None and depth == len(path) - 1 and part.endswith("_file"):
             part = path[depth] = part.removesuffix("_file")
             field, is_file = model.model_fields.get(part), True
-            if field is not None and field.annotation is not SecretStr:
+            if field is not None and not _takes_file(field):
                 field = None
         if field is None:
             problems.append(f"{name}: unknown variable; `marea settings` lists them")
@@ -328,7 +267,7 @@ def _place_variable(name: str, text: str, tree: dict[str, Any], problems: list[s
 
 def _sentence(error: Any) -> str:
     path = [str(part) for part in error["loc"]]
-    shown = "" if "secret" in error["loc"] or "url" in str(error["loc"]) else error.get("input")
+    shown = "" if _is_secret(path) else error.get("input")
     given = f" (given: {shown!r})" if isinstance(shown, str | int | float) else ""
     message = error["msg"].removeprefix("Value error, ")
     field, _, rest = message.partition(" ")
@@ -338,13 +277,26 @@ def _sentence(error: Any) -> str:
     return f"{variable_name(*path)}: {message}{given}"
 
 
-def _fields_of(path: list[str]) -> Collection[str]:
+def _is_secret(path: list[str]) -> bool:
+    """Whether what was given for the field at `path`, or within it, must not be shown."""
+    return any(
+        "url" in name or "SecretStr" in str(field.annotation)
+        for depth, name in enumerate(path)
+        if (field := _fields_of(path[:depth]).get(name)) is not None
+    )
+
+
+def _takes_file(field: FieldInfo) -> bool:
+    return field.annotation is SecretStr or field.json_schema_extra == FROM_FILE
+
+
+def _fields_of(path: list[str]) -> Mapping[str, FieldInfo]:
     """The fields of the section at `path`; none if it is no section."""
     model: type[Section] = Settings
     for part in path:
         field = model.model_fields.get(part)
         kind = field.annotation if field is not None else None
         if not (isinstance(kind, type) and issubclass(kind, Section)):
-            return ()
+            return {}
         model = kind
-    return model.model_fields.keys()
+    return model.model_fields

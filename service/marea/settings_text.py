@@ -1,4 +1,4 @@
-"""Reads the texts that settings come in: YAML and NAME=value files, JSON in a variable.
+"""Reads the texts that settings come in: YAML and NAME=value files, JSON in a variable, URLs.
 
 Knows no setting; only `settings.py` calls it.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 
@@ -71,3 +72,35 @@ def merge(tree: dict[str, Any], changes: Mapping[str, Any]) -> None:
             merge(tree[key], value)
         else:
             tree[key] = value
+
+
+def has_password(url: str) -> bool:
+    """Whether any address in `url` names a password; several are separated by `;`."""
+    return any(_user_of(address).partition(":")[2] for address in url.split(";"))
+
+
+def url_user(url: str) -> str:
+    """The user that `url` names, as it is written there; empty if none."""
+    return _user_of(url).partition(":")[0]
+
+
+def with_password(url: str, password: str, user: str = "") -> str:
+    """`url` with `password`, percent-encoded, in each of its addresses, which name none yet.
+    An address without a user gets `user`, written as in a URL. Without password: `url`."""
+    if not password:
+        return url
+    login = quote(password, safe="")
+    addresses = []
+    for address in url.split(";"):
+        scheme, separator, rest = address.rpartition("://")
+        named = _user_of(address)
+        rest = rest.removeprefix(f"{named}@")
+        addresses.append(f"{scheme}{separator}{named.rstrip(':') or user}:{login}@{rest}")
+    return ";".join(addresses)
+
+
+def _user_of(address: str) -> str:
+    """`user:password`, `user` or nothing: what stands before the host."""
+    rest = address.rpartition("://")[2]
+    ends = [rest.find(mark) for mark in "/?#" if mark in rest]
+    return rest[: min(ends, default=len(rest))].rpartition("@")[0]

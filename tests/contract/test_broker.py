@@ -156,7 +156,7 @@ def test_a_warm_shutdown_finishes_its_job_and_leaves_the_rest(real: Kit, workers
 def test_a_pickled_message_is_refused_and_the_worker_goes_on(real: Kit, workers: Workers) -> None:
     assert real.settings is not None
     real.broker.declare(("images",))
-    with Connection(real.settings.broker.url.get_secret_value()) as connection:
+    with Connection(real.settings.broker.full_url) as connection:
         connection.Producer().publish(
             [["{}"], {}, {}],
             routing_key="images.normal",

@@ -89,7 +89,7 @@ def message_lost(platform: FlowPlatform, name: str) -> None:
     announced(platform, name)
     broker = platform.settings.broker
     if broker.kind == "redis":
-        redis.Redis.from_url(broker.url.get_secret_value()).delete(QUEUE)
+        redis.Redis.from_url(broker.full_url).delete(QUEUE)
     else:
         with on_rabbitmq(platform) as channel:
             channel.queue_purge(QUEUE)
@@ -141,8 +141,8 @@ def everything_lost(platform: FlowPlatform, name: str) -> None:
     """But the bucket: the broker's and the ledger's data are gone."""
     message_lost(platform, name)
     if platform.settings.broker.kind == "redis":
-        redis.Redis.from_url(platform.settings.broker.url.get_secret_value()).flushdb()
-    redis.Redis.from_url(platform.settings.ledger.url.get_secret_value()).flushdb()
+        redis.Redis.from_url(platform.settings.broker.full_url).flushdb()
+    redis.Redis.from_url(platform.settings.ledger.full_url).flushdb()
 
 
 def done_but_nobody_was_told(platform: FlowPlatform, name: str) -> None:

@@ -106,7 +106,7 @@ def test_a_dead_workers_jobs_are_over_in_time_when_it_is_started_again(run: Jour
 
 def empty_redis(run: Journey) -> int:
     """FLUSHALL: the ledger and, if it is the broker, the queues. How many keys there were."""
-    client = redis.Redis.from_url(run.settings.ledger.url.get_secret_value())
+    client = redis.Redis.from_url(run.settings.ledger.full_url)
     keys = sum(int(database["keys"]) for database in client.info("keyspace").values())
     client.flushall()
     client.close()

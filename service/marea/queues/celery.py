@@ -51,7 +51,7 @@ def create_celery_app(settings: Settings, *, worker: str = "", pools: Sequence[s
     is_rabbitmq = broker.kind == "rabbitmq"
     slots = 1 if QUARANTINE_POOL in pools else limits.concurrency
     app = Celery("marea", amqp=_rabbitmq_class(slots) if is_rabbitmq else _MareaAMQP)
-    url = broker.url.get_secret_value()
+    url = broker.full_url
     app.conf.update(
         broker_url=url,
         broker_transport_options=_transport_options(settings, worker),

@@ -43,7 +43,7 @@ def open_connection(broker: BrokerSettings) -> Any:
     """
     timeout_s = broker.publish_timeout_s / 2
     connection = Connection(  # type: ignore[no-untyped-call]
-        broker.url.get_secret_value(),
+        broker.full_url,
         heartbeat=0,
         connect_timeout=timeout_s,
         transport_options={"read_timeout": timeout_s, "write_timeout": timeout_s},
@@ -187,10 +187,10 @@ class RabbitMQBroker:
         self._connection = None
 
     def _count_unacked(self) -> dict[str, int] | None:
-        management_url = self._broker.management_url.get_secret_value()
+        management_url = self._broker.full_management_url
         if not management_url:
             return None
-        vhost = url_to_parts(self._broker.url.get_secret_value()).path or "/"
+        vhost = url_to_parts(self._broker.full_url).path or "/"
         return count_unacked(management_url, vhost, self._broker.publish_timeout_s / 2)
 
 

@@ -101,7 +101,7 @@ class RedisBroker:
     def __init__(self, settings: Settings) -> None:
         timeout_s = settings.broker.publish_timeout_s / 2  # once to connect, once to be answered
         self._client: Any = redis.Redis.from_url(
-            settings.broker.url.get_secret_value(),
+            settings.broker.full_url,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             socket_keepalive=True,

@@ -367,7 +367,7 @@ class RedisLedger:
     def _new_client(self) -> redis.Redis:
         try:
             return redis.Redis.from_url(
-                self._settings.url.get_secret_value(),
+                self._settings.full_url,
                 # Version 3 adds nothing here, and proxies and old ACLs may refuse its HELLO.
                 protocol=2,
                 decode_responses=True,
