@@ -7,9 +7,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-lock
 BROKER ?= redis
 CODE := service tests loadtest
+IMAGE := k8s/image
+RESOLVE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test bench check format docs lock clean
+.PHONY: help dev demo test bench check format docs image lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -40,11 +43,17 @@ docs: $(STAMP)  ## Write the generated pages of docs/ anew
 	$(BIN)/python -m marea.cli.settings_table > docs/settings.md.new
 	mv docs/settings.md.new docs/settings.md
 
-lock:  ## Resolve requirements.lock anew from pyproject.toml (needs uv)
+image:  ## Build the container image; BASE, EXTRAS, ENGINE, TAG as docs/image.md has them
+	$(IMAGE)/build $(TAG)
+
+lock:  ## Resolve requirements.lock and the image's locks anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }
-	uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade \
-		--no-emit-index-url --no-annotate --no-header --extra dev \
-		-o requirements.lock pyproject.toml
+	$(RESOLVE) --extra dev -o requirements.lock pyproject.toml
+	$(RESOLVE) -c requirements.lock -o $(IMAGE)/requirements.lock pyproject.toml
+	$(RESOLVE) -c requirements.lock --extra tables \
+		-o $(IMAGE)/requirements-tables.lock pyproject.toml
+	$(RESOLVE) -c requirements.lock -o $(IMAGE)/build.lock $(IMAGE)/build.in
+	$(RESOLVE) -c requirements.lock -o $(IMAGE)/sbom.lock $(IMAGE)/sbom.in
 
 clean:  ## Remove what make and the tools wrote here (not the servers' cache)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
