@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import redis
+from redis_nodes import make_documented_user, refusals
 
 from marea.errors import ConfigError
 from marea.up.minio_server import MinioServer
@@ -26,6 +28,7 @@ from marea.up.redis_server import RedisServer
 from marea.up.servers import ServerProcess
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+LIMITED_PASSWORD = "limited"
 ServerT = TypeVar("ServerT", bound=ServerProcess)
 
 
@@ -72,6 +75,16 @@ def redis_url(redis_server: RedisServer) -> str:
     """Database 0 of the run's Redis, all of whose databases were just emptied."""
     redis_server.flush()
     return redis_server.url()
+
+
+@pytest.fixture
+def limited_redis_url(redis_server: RedisServer, redis_url: str) -> Iterator[str]:
+    """As `redis_url`, for the user that docs/redis.md tells to make. What a test does with it
+    must be allowed to that user, down to what a library would keep to itself."""
+    with redis.Redis.from_url(redis_url) as admin:
+        make_documented_user(admin, LIMITED_PASSWORD)
+        yield redis_url.replace("redis://", f"redis://marea:{LIMITED_PASSWORD}@")
+        assert refusals(admin) == []
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,10 @@ from marea.settings_text import has_password, url_user, with_password
 FROM_FILE: dict[str, JsonValue] = {"from_file": True}
 """Marks a field that is no secret and can still be given as a file: it comes in pair with one."""
 
+REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "sentinel")
+"""Of a broker that is a Redis or Valkey. kombu's own `sentinel` is refused with a sentence when
+the client is built: it cannot name the primary."""
+
 
 class Section(BaseModel):
     """Frozen, and strict about names."""
@@ -66,10 +70,13 @@ class BrokerSettings(Section):
     """The Celery broker: Redis/Valkey or RabbitMQ."""
 
     url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """`redis://`, `rediss://` or `amqp://`, `amqps://`."""
+    """`redis://`, `rediss://` (TLS), `redis+sentinel://`, `rediss+sentinel://`, or `amqp://`,
+    `amqps://`; docs/redis.md and docs/rabbitmq.md have their forms and parameters."""
     password: SecretStr = SecretStr("")
     """For a URL that names the user alone, `amqp://marea@host:5672/marea`; any characters, put
     into it percent-encoded."""
+    sentinel_password: SecretStr = SecretStr("")
+    """Password of the sentinels themselves, where they ask for one."""
     management_url: SecretStr = SecretStr("")
     """RabbitMQ's management API, `http://user:password@host:15672`, to count unacknowledged
     messages; user and password default to the broker's. Empty = counted from the workers'
@@ -108,7 +115,7 @@ class BrokerSettings(Section):
     def kind(self) -> str:
         """`redis` or `rabbitmq`, or the URL's scheme for what else kombu speaks."""
         scheme = self.url.get_secret_value().split("://", 1)[0]
-        if scheme in ("redis", "rediss", "sentinel"):
+        if scheme in REDIS_SCHEMES:
             return "redis"
         return "rabbitmq" if scheme in ("amqp", "amqps", "pyamqp") else scheme
 
@@ -117,9 +124,12 @@ class LedgerSettings(Section):
     """The Redis/Valkey that holds the ledger."""
 
     url: SecretStr = SecretStr("redis://127.0.0.1:6379/1")
-    """`redis://` or `rediss://`; a database of its own, also beside a Redis broker."""
+    """`redis://`, `rediss://` (TLS), `redis+sentinel://` or `rediss+sentinel://`, see
+    docs/redis.md; a database of its own, also beside a Redis broker."""
     password: SecretStr = SecretStr("")
     """For a URL that names the user alone, or nobody (`redis://host:6379/1`); any characters."""
+    sentinel_password: SecretStr = SecretStr("")
+    """Password of the sentinels themselves, where they ask for one."""
     prefix: str = "marea:"
     """Start of every key, so that installations can share one Redis."""
     retention_s: float = Field(default=7 * 86400.0, gt=0)

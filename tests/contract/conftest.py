@@ -1,4 +1,4 @@
-"""Every ledger in turn, memory and a real Redis, for the contract suite."""
+"""Every ledger in turn, memory and a real Redis as its limited user, for the contract suite."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def clock() -> FakeClock:
 def ledger(request: pytest.FixtureRequest, clock: FakeClock) -> Ledger:
     if request.param == "memory":
         return MemoryLedger(clock, RETENTION_S)
-    url = request.getfixturevalue("redis_url")
-    prefix = f"test-{uuid4().hex[:8]}:"
+    url = request.getfixturevalue("limited_redis_url")
+    prefix = f"marea:test-{uuid4().hex[:8]}:"
     return RedisLedger(LedgerSettings(url=url, prefix=prefix, retention_s=RETENTION_S), clock)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from brokers import Kit, Workers, make_job, real_kit, wait_until, workers_of
+from brokers import BROKER_URLS, Kit, Workers, make_job, real_kit, wait_until, workers_of
 from kombu import Connection
 from servers import started_server
 
@@ -30,12 +30,12 @@ def kit(request: pytest.FixtureRequest) -> Kit:
     if request.param == "memory":
         broker = MemoryBroker()
         return Kit(broker, broker)
-    return real_kit(request.getfixturevalue(f"{request.param}_url"))
+    return real_kit(request.getfixturevalue(BROKER_URLS[request.param]))
 
 
 @pytest.fixture(params=("redis", "rabbitmq"))
 def real(request: pytest.FixtureRequest) -> Kit:
-    return real_kit(request.getfixturevalue(f"{request.param}_url"))
+    return real_kit(request.getfixturevalue(BROKER_URLS[request.param]))
 
 
 @pytest.fixture

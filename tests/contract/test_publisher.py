@@ -11,7 +11,7 @@ from time import monotonic
 
 import pytest
 import redis
-from brokers import PUBLISH_TIMEOUT_S, Kit, frozen, make_job, real_kit, wait_until
+from brokers import BROKER_URLS, PUBLISH_TIMEOUT_S, Kit, frozen, make_job, real_kit, wait_until
 from servers import started_server
 
 from marea.errors import BrokerUnavailable
@@ -31,7 +31,7 @@ def kit(request: pytest.FixtureRequest) -> Kit:
     if request.param == "memory":
         broker = MemoryBroker()
         return Kit(broker, broker)
-    return real_kit(request.getfixturevalue(f"{request.param}_url"))
+    return real_kit(request.getfixturevalue(BROKER_URLS[request.param]))
 
 
 @contextmanager

@@ -8,7 +8,6 @@ The publisher is in `celery_publisher.py`.
 
 from __future__ import annotations
 
-import ssl
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +23,7 @@ from marea.queues.message import TASK_NAME
 from marea.queues.names import QUARANTINE_POOL, pool_queues, queue_name
 from marea.queues.rabbitmq_line import work_queue_arguments
 from marea.queues.redis import unacked_keys
+from marea.queues.redis_address import KombuAddress, broker_address, kombu_address
 from marea.settings import BrokerSettings, Settings
 
 __all__ = ["TASK_NAME", "CeleryPublisher", "create_celery_app"]
@@ -46,21 +46,24 @@ class _Connection(Connection):
 
 def create_celery_app(settings: Settings, *, worker: str = "", pools: Sequence[str] = ()) -> Celery:
     """The application `marea`. `worker` is the process's name, new with every start, and
-    `pools` are what it serves, high before normal. Connects to nothing."""
+    `pools` are what it serves, high before normal. Connects to nothing. Raises `ConfigError`
+    for a Redis URL that is none."""
     broker, limits = settings.broker, settings.worker
     is_rabbitmq = broker.kind == "rabbitmq"
     slots = 1 if QUARANTINE_POOL in pools else limits.concurrency
     app = Celery("marea", amqp=_rabbitmq_class(slots) if is_rabbitmq else _MareaAMQP)
-    url = broker.full_url
+    place = (
+        kombu_address(broker_address(broker))
+        if broker.kind == "redis"
+        else KombuAddress(broker.full_url)
+    )
     app.conf.update(
-        broker_url=url,
-        broker_transport_options=_transport_options(settings, worker),
-        # kombu connects in plain to `rediss://` unless it is told otherwise.
-        broker_use_ssl=(
-            {"ssl_cert_reqs": ssl.CERT_REQUIRED}
-            if url.startswith("rediss://") and "ssl_cert_reqs" not in url
-            else None
-        ),
+        broker_url=place.url,
+        broker_transport_options={
+            **_transport_options(settings, worker),
+            **place.transport_options,
+        },
+        broker_use_ssl=place.use_ssl,
         # A worker outlives any outage of its broker: the default gives up after 100 tries.
         broker_connection_retry=True,
         broker_connection_retry_on_startup=True,

@@ -24,6 +24,7 @@ from marea.messages.job import Job
 from marea.queues.message import Outgoing
 from marea.queues.rabbitmq import open_connection
 from marea.queues.rabbitmq_line import RabbitLine, connect_once
+from marea.queues.redis_address import broker_address, explain, refuse_evicting
 from marea.settings import BrokerSettings, Settings
 
 MAX_LINES = 16
@@ -57,7 +58,11 @@ class KombuLine:
             transport_options=bounds, connect_timeout=timeout_s
         )
         connect_once(self._connection)
-        self._producer = app.amqp.Producer(self._connection.channel(), auto_declare=False)
+        channel = self._connection.channel()
+        self._producer = app.amqp.Producer(channel, auto_declare=False)
+        if broker.kind == "redis":
+            with channel.conn_or_acquire() as client:
+                refuse_evicting(client)
 
     def send(self, messages: Sequence[Outgoing], deadline: float) -> list[bool]:  # noqa: ARG002
         # Redis answers an LPUSH when the message is in the list: the reply is the confirm.
@@ -178,10 +183,15 @@ class CeleryPublisher:
         return (KombuError, OSError, *transport.connection_errors, *transport.channel_errors)
 
     def _unavailable(self, cause: object) -> BrokerUnavailable:
-        address = self._app.connection_for_write().as_uri()  # without the password
+        if self._broker.kind == "redis":
+            address = str(broker_address(self._broker))
+            why = explain(cause) if isinstance(cause, BaseException) else cause
+        else:
+            address = self._app.connection_for_write().as_uri()  # without the password
+            why = cause or type(cause).__name__
         return BrokerUnavailable(
             f"The broker at {address} did not confirm within {self._broker.publish_timeout_s:g} s:"
-            f" {cause or type(cause).__name__}; the publisher may try again."
+            f" {why}; the publisher may try again."
         )
 
 

@@ -25,6 +25,7 @@ from redis.retry import Retry
 from marea.errors import BacklogUnavailable, BrokerUnavailable, MareaError
 from marea.queues.broker import DeadLetter, QueueDepth
 from marea.queues.names import pool_queues
+from marea.queues.redis_address import broker_address, explain, open_client
 from marea.settings import Settings
 
 HOLDERS_KEY = "marea:holders"
@@ -99,9 +100,10 @@ class RedisBroker:
     redelivers: ClassVar[bool] = False
 
     def __init__(self, settings: Settings) -> None:
+        """Does not connect. Raises `ConfigError` for a URL that is none."""
         timeout_s = settings.broker.publish_timeout_s / 2  # once to connect, once to be answered
-        self._client: Any = redis.Redis.from_url(
-            settings.broker.full_url,
+        self._client: Any = open_client(
+            broker_address(settings.broker),
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             socket_keepalive=True,
@@ -197,4 +199,4 @@ def _errors_as(error: type[MareaError], fact: str) -> Iterator[None]:
     try:
         yield
     except redis.RedisError as exc:
-        raise error(f"{fact}: {exc}; look at the server and at MAREA_BROKER__URL") from exc
+        raise error(f"{fact}: {explain(exc)}; look at the server and at MAREA_BROKER__URL") from exc

@@ -1,4 +1,4 @@
-"""The ledger on one Redis or Valkey server. The only importer of redis-py beside the queues.
+"""The ledger on a Redis or Valkey. The only importer of redis-py beside the queues.
 
 All decisions are taken in Python; one script (redis_scripts.py) swaps a row and moves its
 index entries in one step, so an index cannot disagree with the rows. Keys, under `prefix`:
@@ -16,7 +16,7 @@ What bounds it: open jobs never expire; a row of an ended job expires by itself 
 retention, and its entries in `ended:<phase>` and `jobs` are trimmed by later saves (16 per
 save), counts and pages. Retention is judged by this process' clock, the server's own expiry
 only collects what nobody reads. The server must not evict: `noeviction`, or a `volatile-*`
-policy, which can only take ended jobs.
+policy, which can only take ended jobs; `redis_address.py` refuses one that does.
 
 Memory: see tests/contract/test_ledger_redis.py, which measures and bounds it.
 """
@@ -34,11 +34,12 @@ from redis.client import PubSub
 from redis.retry import Retry
 
 from marea.clock import Clock
-from marea.errors import ConfigError, LedgerUnavailable
+from marea.errors import LedgerUnavailable
 from marea.lifecycle.state import OPEN_PHASES, JobState, Phase, WorkerBeat
 from marea.messages.job import Priority
 from marea.messages.notification import Notification
 from marea.messages.record import TERMINAL_STATES
+from marea.queues.redis_address import ledger_address, open_client
 from marea.results import codec
 from marea.results.index import (
     Position,
@@ -75,6 +76,7 @@ class RedisLedger:
         self._settings = settings
         self._clock = clock
         self._prefix = settings.prefix
+        self._address = ledger_address(settings)
         self._connected: tuple[int, redis.Redis] = (os.getpid(), self._new_client())
 
     # job states
@@ -365,21 +367,18 @@ class RedisLedger:
         return client
 
     def _new_client(self) -> redis.Redis:
-        try:
-            return redis.Redis.from_url(
-                self._settings.full_url,
-                # Version 3 adds nothing here, and proxies and old ACLs may refuse its HELLO.
-                protocol=2,
-                decode_responses=True,
-                encoding_errors="surrogateescape",  # as job ids: a key may be any bytes
-                socket_timeout=self._settings.timeout_s,
-                socket_connect_timeout=self._settings.timeout_s,
-                health_check_interval=HEALTH_CHECK_INTERVAL_S,
-                # redis-py's default is ten tries, of writes too; see `save`.
-                retry=Retry(NoBackoff(), 0),
-            )
-        except ValueError as exc:
-            raise ConfigError([f"MAREA_LEDGER__URL: {exc}"]) from exc
+        return open_client(
+            self._address,
+            # Version 3 adds nothing here, and proxies and old ACLs may refuse its HELLO.
+            protocol=2,
+            decode_responses=True,
+            encoding_errors="surrogateescape",  # as job ids: a key may be any bytes
+            socket_timeout=self._settings.timeout_s,
+            socket_connect_timeout=self._settings.timeout_s,
+            health_check_interval=HEALTH_CHECK_INTERVAL_S,
+            # redis-py's default is ten tries, of writes too; see `save`.
+            retry=Retry(NoBackoff(), 0),
+        )
 
 
 def _loads(tenants: Sequence[str], counts: Sequence[str | None]) -> dict[str, int]:

@@ -10,6 +10,7 @@ from typing import Any
 import redis
 
 from marea.errors import LedgerUnavailable
+from marea.queues.redis_address import explain
 from marea.results.redis_scripts import ScriptCall
 
 
@@ -19,7 +20,9 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (redis.RedisError, OSError) as exc:
-        raise LedgerUnavailable(f"the ledger did not answer: {exc}; see MAREA_LEDGER__URL") from exc
+        raise LedgerUnavailable(
+            f"the ledger did not answer: {explain(exc)}; see MAREA_LEDGER__URL"
+        ) from exc
 
 
 def run(client: redis.Redis, call: ScriptCall) -> Any:
