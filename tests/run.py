@@ -43,6 +43,7 @@ class Stage:
 STAGES = (
     Stage("unit", 180, "one module at a time, in memory"),
     Stage("contract", 300, "one suite per port: the double and the real server"),
+    Stage("chart", 120, "the Helm chart, rendered: valid, safe, and as the design has it"),
     Stage("simulation", 240, "the real procedures, interleaved and crashed at every step"),
     Stage("integration", 420, "real servers, one seam at a time"),
     Stage("flow", 240, "several parts together"),
