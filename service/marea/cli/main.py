@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from marea import __version__
-from marea.cli import declared, inspect, jobs, processes
+from marea.cli import declared, inspect, jobs, processes, store
 from marea.cli.session import LOCAL_ENV_FILE, Session
 from marea.errors import ConfigError, MareaError, TransientError
 
@@ -37,9 +37,11 @@ app = typer.Typer(
 dead = _family("Jobs that were given up, and their replay.")
 route = _family("The rule table: which rule takes a key, and why.")
 pipelines = _family("What can be done to an upload.")
+store_family = _family("The object store: making it ready, and whether it is.")
 app.add_typer(dead, name="dead")
 app.add_typer(route, name="route")
 app.add_typer(pipelines, name="pipelines")
+app.add_typer(store_family, name="store")
 
 app.command()(processes.up)
 app.command()(processes.gateway)
@@ -60,6 +62,8 @@ dead.command("replay")(jobs.dead_replay)
 route.command("test")(declared.route_test)
 pipelines.command("list")(declared.pipelines_list)
 pipelines.command("show")(declared.pipelines_show)
+store_family.command("prepare")(store.prepare)
+store_family.command("policies")(store.policies)
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,6 +7,7 @@ name, two jobs never share a record, whatever their keys have in common.
 
     .marea/records/<bucket>/<stem>!<pipeline>.<job id>
     .marea/intents/<job id>
+    .marea/probe
 
 `!` is the lowest printable character that every store takes, so the records of `photos` come
 before those of `photos-2024` and of `photos/…`, as the uploads do; with `@` the records of
@@ -92,6 +93,11 @@ def intent_key(reserved_prefix: str, job_id: str) -> str:
 def intents_prefix(reserved_prefix: str) -> str:
     """What the names of all intents begin with."""
     return f"{reserved_prefix}intents/"
+
+
+def probe_key(reserved_prefix: str) -> str:
+    """The object that shows whether the store honours conditional PUT."""
+    return f"{reserved_prefix}probe"
 
 
 def record_stem(base: str, key: str) -> str:

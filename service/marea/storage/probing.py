@@ -7,6 +7,7 @@ PUT is tried, not looked up: stores that do not know the headers ignore them sil
 from __future__ import annotations
 
 from marea.errors import PreconditionFailed, StoreUnavailable
+from marea.storage.naming import probe_key
 from marea.storage.object_store import (
     IF_ABSENT,
     ObjectStore,
@@ -34,7 +35,7 @@ def probe_abilities(
     store: ObjectStore, reserved_prefix: str, source_buckets: tuple[str, ...], results_bucket: str
 ) -> StoreAbilities:
     """Leaves one small object, `<reserved_prefix>probe`. Raises `StoreUnavailable`."""
-    key = f"{reserved_prefix}probe"
+    key = probe_key(reserved_prefix)
     ignored = []
     # The first creates the object unless an earlier probe did; then the second must fail.
     _is_refused(store, results_bucket, key, IF_ABSENT)
@@ -47,7 +48,7 @@ def probe_abilities(
         conditional_put=not ignored,
         versioned_source=not unversioned,
         sentence=_without_conditions(ignored) if ignored else "",
-        notes=tuple(_without_versions(name) for name in unversioned),
+        notes=tuple(without_versions(name) for name in unversioned),
     )
 
 
@@ -79,7 +80,7 @@ def _without_conditions(ignored: list[str]) -> str:
     )
 
 
-def _without_versions(bucket: str) -> str:
+def without_versions(bucket: str) -> str:
     return (
         f"The source bucket {bucket!r} keeps no versions: of uploads that overwrite each other"
         " quickly only the last is sure to be processed. Enable versioning to process each."

@@ -32,7 +32,7 @@ _KEY_CODES = frozenset(
     }
 )
 
-_CREDENTIAL_CODES = frozenset(
+CREDENTIAL_CODES = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
 )
 
@@ -78,7 +78,7 @@ def error_of_refusal(request: Request, refusal: Refusal) -> MareaError:
             " upload it under another name.",
             code=KEY_NOT_ACCEPTED,
         )
-    if status in (401, 403) or code in _CREDENTIAL_CODES:
+    if status in (401, 403) or code in CREDENTIAL_CODES:
         return StoreUnavailable(_forbidden(request, refusal))
     if request.is_conditional and status in (404, 409, 412):
         return PreconditionFailed(
@@ -113,7 +113,7 @@ def _version(request: Request) -> str:
 
 
 def _forbidden(request: Request, refusal: Refusal) -> str:
-    if refusal.code in _CREDENTIAL_CODES:
+    if refusal.code in CREDENTIAL_CODES:
         return (
             f"The store does not accept the credentials ({refusal.code}): correct"
             " MAREA_STORE__ACCESS_KEY and MAREA_STORE__SECRET_KEY."
