@@ -75,9 +75,11 @@ checksum/settings: {{ printf "%s%s%s" (include "marea.settings" .) (toYaml .Valu
 - name: settings
   mountPath: /etc/marea
   readOnly: true
+{{- if include "marea.secretSources" . | trim }}
 - name: secrets
   mountPath: /run/secrets/marea
   readOnly: true
+{{- end }}
 - name: tmp
   mountPath: /tmp
 {{- include "marea.caMounts" .root }}
@@ -91,37 +93,47 @@ checksum/settings: {{ printf "%s%s%s" (include "marea.settings" .) (toYaml .Valu
 - name: settings
   configMap:
     name: {{ include "marea.fullname" .root }}-settings
+{{- with include "marea.secretSources" . | trim }}
 - name: secrets
   projected:
     defaultMode: 0440
     sources:
-      {{- with include "marea.brokerSecret" .root }}
-      - secret:
-          name: {{ . }}
-          items: [{key: password, path: broker-password}]
-      {{- end }}
-      {{- with include "marea.ledgerSecret" .root }}
-      - secret:
-          name: {{ . }}
-          items: [{key: password, path: ledger-password}]
-      {{- end }}
-      {{- include "marea.storeSecretSource" . | nindent 6 }}
-      {{- if eq .process "gateway" }}
-      - secret:
-          name: {{ include "marea.gatewaySecret" .root }}
-          items: [{key: event-token, path: event-token}]
-      {{- end }}
-      {{- if and .root.Values.notify.existingSecret (eq .process "reconciler") }}
-      - secret:
-          name: {{ .root.Values.notify.existingSecret }}
-          items: [{key: secret, path: notify-secret}]
-      {{- end }}
+      {{- . | nindent 6 }}
+{{- end }}
 - name: tmp
   emptyDir:
     sizeLimit: {{ .tmp }}
 {{- include "marea.caVolumes" .root }}
 {{- with .values.extraVolumes }}
 {{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* (dict "root" $ "process" "gateway"): the files that a process finds its secrets in; each is given
+     only its own */}}
+{{- define "marea.secretSources" -}}
+{{- if has .process (list "gateway" "worker" "reconciler") }}
+{{- with include "marea.brokerSecret" .root }}
+- secret:
+    name: {{ . }}
+    items: [{key: password, path: broker-password}]
+{{- end }}
+{{- with include "marea.ledgerSecret" .root }}
+- secret:
+    name: {{ . }}
+    items: [{key: password, path: ledger-password}]
+{{- end }}
+{{- end }}
+{{- include "marea.storeSecretSource" . }}
+{{- if eq .process "gateway" }}
+- secret:
+    name: {{ include "marea.gatewaySecret" .root }}
+    items: [{key: event-token, path: event-token}]
+{{- end }}
+{{- if and .root.Values.notify.existingSecret (eq .process "reconciler") }}
+- secret:
+    name: {{ .root.Values.notify.existingSecret }}
+    items: [{key: secret, path: notify-secret}]
 {{- end }}
 {{- end }}
 
