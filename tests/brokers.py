@@ -85,6 +85,7 @@ class Workers:
             env=inherited_environment()
             | {
                 "MAREA_BROKER__URL": broker.full_url,
+                "MAREA_BROKER__SENTINEL_PASSWORD": broker.sentinel_password.get_secret_value(),
                 "MAREA_BROKER__DELIVERY_LIMIT": str(broker.delivery_limit),
                 "MAREA_WORKER__CONCURRENCY": str(concurrency),
             },

@@ -19,6 +19,7 @@ or a row that vanishes costs a sweep to find again.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
@@ -157,24 +158,35 @@ def refuse_evicting(client: Any) -> None:
 
 def explain(exc: BaseException) -> str:
     """What a client's error means, in the words of whoever has to mend it."""
-    text = str(exc) or type(exc).__name__
+    text = _CLIENT_IN_TEXT.sub(r"\1:\2", str(exc)) or type(exc).__name__
     for mark, meaning in _MEANINGS.items():
         if mark.lower() in text.lower():
             return f"{meaning} ({text})"
     return text
 
 
+_CLIENT_IN_TEXT = re.compile(r"<redis\.client\.Redis\(.*?host=([^,]+),port=(\d+).*?\)>\)>\)>")
+"""How redis-py spells a sentinel that did not answer, with its forty options."""
+_CLOSED = (
+    "the server closed the connection, as one does that is stopping, or wants TLS (rediss://),"
+    " or a certificate of ours (ssl_certfile and ssl_keyfile)"
+)
 _MEANINGS = {
     "Hostname mismatch": "the server's certificate is for another name than the URL's",
     "IP address mismatch": "the server's certificate is for another address than the URL's",
     "CERTIFICATE_VERIFY_FAILED": "the server's certificate is not signed by the CA that"
     " ssl_ca_certs names, or by the system's if it names none",
-    "WRONG_VERSION_NUMBER": "the server does not speak TLS on this port: write redis:// instead"
-    " of rediss://",
     "CERTIFICATE_REQUIRED": "the server asks for a certificate: name one with ssl_certfile and"
     " ssl_keyfile",
+    "Timeout connecting to server": "the server did not answer in time; one without TLS on this"
+    " port keeps silent to rediss://",
+    "EOF occurred in violation": _CLOSED,
+    "reset by peer": _CLOSED,
+    "Connection closed by server": _CLOSED,
     "invalid username-password pair": "the server refuses this user and password",
+    "AuthenticationError": "the sentinels refuse the user or password for them, or ask for one",
     "Authentication required": "the server asks for a user and password",
+    "already authenticated": "the server asks for a user and password",
     "no permissions": "the server's ACL does not let this user do what Marea does",
     "No master found": "no sentinel that answers knows a live primary of this name",
 }
@@ -182,9 +194,10 @@ _MEANINGS = {
 
 
 def _connect_unless_evicting(connection: Any) -> None:
-    """redis-py's greeting (login, database) and then our question."""
-    connection.on_connect()
-    connection.send_command("INFO", "memory")
+    """redis-py's greeting (login, database) and then our question. Without its health checks: on
+    a connection that the server drops meanwhile they connect anew, and so on without end."""
+    connection.on_connect_check_health(check_health=False)
+    connection.send_command("INFO", "memory", check_health=False)
     try:
         reply = connection.read_response()
     except redis.ResponseError:
