@@ -30,7 +30,7 @@ FROM tools AS libraries
 ARG EXTRAS=tables
 COPY k8s/image/requirements*.lock k8s/image/trim.py /build/
 RUN --mount=type=secret,id=ca --mount=type=secret,id=pip \
-    --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=cache,target=/var/cache/pip \
     umask 022 \
     && lock="/build/requirements${EXTRAS:+-$EXTRAS}.lock" \
     && if ! [ -f "$lock" ]; then \
@@ -49,7 +49,7 @@ RUN --mount=type=secret,id=ca --mount=type=secret,id=pip \
 FROM libraries AS package
 COPY k8s/image/build.lock /build/
 RUN --mount=type=secret,id=ca --mount=type=secret,id=pip \
-    --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=cache,target=/var/cache/pip \
     pip-install --require-hashes -r /build/build.lock
 COPY pyproject.toml README.md LICENSE /source/
 COPY service /source/service
@@ -68,7 +68,7 @@ RUN umask 022 \
 FROM package AS sbom-writer
 COPY k8s/image/sbom.lock /build/
 RUN --mount=type=secret,id=ca --mount=type=secret,id=pip \
-    --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=cache,target=/var/cache/pip \
     pip-install --require-hashes -r /build/sbom.lock
 RUN cp -a /package/. / \
     && /tools/bin/python -m cyclonedx_py environment --output-reproducible \

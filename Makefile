@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-lock
 BROKER ?= redis
-CODE := service tests loadtest
+CODE := service tests loadtest k8s/image
 IMAGE := k8s/image
 RESOLVE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-emit-index-url --no-annotate --no-header

@@ -150,6 +150,21 @@ def import_libraries(pipelines: Iterable[Pipeline], pool: str) -> None:
                 importlib.import_module(module)
 
 
+def lacking_libraries(pipelines: Iterable[Pipeline], pool: str) -> list[str]:
+    """A sentence for each library that pipelines of `pool` need and that is not installed."""
+    users: dict[str, list[str]] = {}
+    for pipeline in pipelines:
+        if isinstance(pipeline, DeclaredPipeline) and pipeline.pool == pool:
+            for library in pipeline.definition.libraries:
+                if not list(importlib.metadata.distributions(name=library)):
+                    users.setdefault(library, []).append(pipeline.name)
+    return [
+        f"pool {pool!r} cannot run {', '.join(names)} without {library}, which is not installed:"
+        " install marea[tables], or take an image that was built with EXTRAS=tables"
+        for library, names in users.items()
+    ]
+
+
 def load_catalog(
     yaml_text: str | None = None,
     *,

@@ -146,7 +146,8 @@ def run_worker(settings: Settings, parts: WorkerParts | None = None) -> int:
 def worker_parts(settings: Settings) -> WorkerParts:
     """The real parts. Raises `ConfigError`; connects to nothing."""
     from marea.clock import SystemClock
-    from marea.pipelines.catalog import import_libraries
+    from marea.errors import ConfigError
+    from marea.pipelines.catalog import import_libraries, lacking_libraries
     from marea.queues.redis import RedisBroker
     from marea.wiring import build_broker, build_declarations, build_ledger, build_policy
     from marea.worker.runner import build_runner
@@ -156,6 +157,8 @@ def worker_parts(settings: Settings) -> WorkerParts:
     clock = SystemClock()
     broker = build_broker(settings)
     pool = settings.worker.pool
+    if problems := lacking_libraries(declarations.pipelines.values(), pool):
+        raise ConfigError(problems)
 
     def announce(worker: str) -> None:
         if isinstance(broker, RedisBroker):  # RabbitMQ returns a dead worker's messages itself

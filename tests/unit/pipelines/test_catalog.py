@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import yaml
 from PIL import Image
 
 from marea.errors import ConfigError
-from marea.pipelines.catalog import UnknownPipeline, load_catalog
+from marea.pipelines.catalog import UnknownPipeline, lacking_libraries, load_catalog
+from marea.pipelines.declared import DeclaredPipeline
 from marea.pipelines.pipeline import Produced, Source
 
 BUILTIN = ["grayscale", "thumbnail", "square", "web", "avif", "watermark", "summary", "copy"]
@@ -44,6 +46,19 @@ def problems_of(text: str) -> list[str]:
 
 def test_the_built_in_pipelines_are_there_without_configuration() -> None:
     assert list(load_catalog(entry_points=())) == BUILTIN
+
+
+def test_a_pool_tells_which_libraries_its_pipelines_lack() -> None:
+    """As in an image that was built without the tables extra."""
+    catalog = load_catalog(entry_points=())
+    summary = catalog["summary"]
+    assert isinstance(summary, DeclaredPipeline)
+    lacking = type(summary)(replace(summary.definition, libraries=("pandas-is-not-here",)))
+    pipelines = [catalog["grayscale"], lacking]
+    assert lacking_libraries(pipelines, "images") == []
+    [sentence] = lacking_libraries(pipelines, "tables")
+    assert sentence.startswith("pool 'tables' cannot run summary without pandas-is-not-here")
+    assert lacking_libraries(catalog.values(), "tables") == []
 
 
 def test_loading_the_catalog_imports_neither_pillow_nor_pandas() -> None:
