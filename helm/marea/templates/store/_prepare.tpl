@@ -29,7 +29,7 @@ template:
         args:
           - store
           - prepare
-          - --timeout-s
+          - --timeout
           - "600"
           {{- if include "marea.hasStore" . }}
           - --users
