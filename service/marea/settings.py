@@ -138,6 +138,8 @@ class ReconcilerSettings(Section):
     """A job accepted but not marked as published for this long is published again."""
     tenant_quota: int = Field(default=10_000, ge=1)
     """Jobs of one tenant in the broker at once; the rest wait in the ledger (rule 13)."""
+    liveness_file: Path | None = None
+    """Touched while the loop goes on; see `marea reconciler --help`."""
 
 
 class NotifySettings(Section):

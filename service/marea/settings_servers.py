@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, model_validator
 
-from marea.settings_text import has_password, url_user, with_password
+from marea.settings_text import has_password, url_place, url_user, with_password
 
 FROM_FILE: dict[str, JsonValue] = {"from_file": True}
 """Marks a field that is no secret and can still be given as a file: it comes in pair with one."""
@@ -112,6 +112,11 @@ class BrokerSettings(Section):
         return with_password(url, self.password.get_secret_value(), url_user(broker))
 
     @property
+    def place(self) -> str:
+        """Where it is, without user, password and parameters: for logs."""
+        return url_place(self.url.get_secret_value())
+
+    @property
     def kind(self) -> str:
         """`redis` or `rabbitmq`, or the URL's scheme for what else kombu speaks."""
         scheme = self.url.get_secret_value().split("://", 1)[0]
@@ -146,6 +151,11 @@ class LedgerSettings(Section):
     def full_url(self) -> str:
         """The URL with the password in it: what clients are built from. Not for logs."""
         return with_password(self.url.get_secret_value(), self.password.get_secret_value())
+
+    @property
+    def place(self) -> str:
+        """Where it is, without user, password and parameters: for logs."""
+        return url_place(self.url.get_secret_value())
 
 
 def _require_one_password(url: SecretStr, password: SecretStr) -> None:

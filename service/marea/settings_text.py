@@ -84,6 +84,16 @@ def url_user(url: str) -> str:
     return _user_of(url).partition(":")[0]
 
 
+def url_place(url: str) -> str:
+    """`url` without user, password and parameters: for logs."""
+    places = []
+    for address in url.split(";"):
+        scheme, separator, rest = address.rpartition("://")
+        rest = rest.removeprefix(f"{_user_of(address)}@").partition("?")[0]
+        places.append(f"{scheme}{separator}{rest}")
+    return ";".join(places)
+
+
 def with_password(url: str, password: str, user: str = "") -> str:
     """`url` with `password`, percent-encoded, in each of its addresses, which name none yet.
     An address without a user gets `user`, written as in a URL. Without password: `url`."""

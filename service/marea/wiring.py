@@ -163,8 +163,8 @@ def build_ports(
 
 
 def check_store(settings: Settings, store: ObjectStore) -> tuple[str, ...]:
-    """Probe the store; its notes. Raises `ConfigError` for one that cannot keep order, or
-    that lacks a bucket, and `StoreUnavailable`."""
+    """Probe the store; its notes. Raises `ConfigError` for one that cannot keep order, and
+    `StoreUnavailable` for one that is away or not prepared."""
     abilities = store.probe(settings.store.source_buckets, settings.store.results_bucket)
     if not abilities.conditional_put and not settings.store.allow_unordered:
         raise ConfigError([abilities.sentence])
@@ -175,7 +175,10 @@ def wait_for_store(
     settings: Settings, store: ObjectStore, clock: Clock, say: Callable[[str], None]
 ) -> None:
     """Return once the store has passed `check_store`; `say` why it is waited for, and what
-    it notes. Raises `ConfigError`."""
+    it notes. Raises `ConfigError`.
+
+    In a cluster all start at once: buckets and users may be made after whoever needs them.
+    """
     pause_s, told = 0.5, ""
     while True:
         try:

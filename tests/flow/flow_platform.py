@@ -39,6 +39,7 @@ from marea.reconciler.sweeper import Sweeper
 from marea.routing.route import UploadFacts
 from marea.settings import Settings
 from marea.storage.naming import intents_prefix, parse_record_key, records_prefix
+from marea.telemetry.liveness import SignsOfLife
 from marea.wiring import (
     build_broker,
     build_declarations,
@@ -164,6 +165,7 @@ class FlowPlatform:
             notifier=fused_notifier(self.notifier, fuse), settings=self.settings,
             policy=self.policy, place=self.place, pools=self.declarations.pools,
             sweeper=Sweeper(performer, self.settings, context),
+            life=SignsOfLife(performer.ports.clock),
         )  # fmt: skip
 
     # what happens next

@@ -10,6 +10,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import pytest
 from servers import started_server
 from waiting import wait_until
 
+import marea
 from marea.up.minio_server import MinioServer
 from marea.up.redis_server import RedisServer
 from marea.up.servers import free_port
@@ -160,10 +162,10 @@ def test_a_store_that_ignores_conditions_is_refused_with_a_sentence(
     make_buckets(careless_store, "a", "b", "start-up", "start-results")
     with started(tmp_path, settings(careless_store, redis_url), verb) as process:
         assert process.ends() == 2
-        assert process.log.startswith(
+        assert (
             "error: This store ignores If-None-Match and If-Match on PUT, so two versions of one"
             " key could overwrite each other's results in the wrong order."
-        )
+        ) in process.log
         assert "MAREA_STORE__ALLOW_UNORDERED=true" in process.log
 
 
@@ -176,17 +178,72 @@ def test_a_store_that_ignores_conditions_is_used_by_who_gives_up_the_order(
         assert process.ends() == 0
 
 
-@pytest.mark.parametrize("verb", [PROCESSES[0], PROCESSES[2]], ids=lambda verb: verb[0])
-def test_a_bucket_that_is_not_there_is_refused_by_name(
-    moto_url: str, redis_url: str, tmp_path: Path, verb: tuple[str, ...]
+def test_a_bucket_that_is_not_there_is_told_by_name_and_waited_for(
+    moto_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    wrong = {
-        **settings(moto_url, redis_url),
-        "MAREA_STORE__SOURCE_BUCKETS": '["no-such-bucket"]',
+    """It may be made later: in a cluster all start at once."""
+    name = f"late-{uuid.uuid4().hex[:8]}"
+    late = {**settings(moto_url, redis_url), "MAREA_STORE__SOURCE_BUCKETS": f'["{name}"]'}
+    make_buckets(moto_url, "a", "b", "start-results")
+    with started(tmp_path, late, ("reconciler", "--once")) as process:
+        process.says(f"waiting for the object store: The bucket '{name}' does not exist")
+        make_buckets(moto_url, "a", "b", name)
+        assert process.ends() == 0
+    assert process.log.count("does not exist") == 1
+
+
+def test_whoever_waits_for_the_store_is_alive_for_its_probe(
+    minio: MinioServer, redis_url: str, tmp_path: Path
+) -> None:
+    wrong = settings(minio.endpoint_url, redis_url, minio.access_key, "not-the-secret")
+    for verb in ("worker", "reconciler"):
+        alive = tmp_path / verb
+        watched = {**wrong, f"MAREA_{verb.upper()}__LIVENESS_FILE": str(alive)}
+        with started(tmp_path, watched, (verb,)) as process:
+            process.says("waiting for the object store")
+            wait_until(alive.exists, "a sign of life")
+            probe = (sys.executable, "-m", "marea", verb, "--check-liveness", str(alive))
+            judged = subprocess.run(probe, capture_output=True, text=True, timeout=START_S)
+            assert (judged.returncode, judged.stdout) == (
+                0,
+                "alive: waiting for the object store\n",
+            )
+
+
+def test_the_first_line_tells_what_was_started_and_no_secret(
+    moto_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    make_buckets(moto_url, "a", "b", "start-up", "start-results")
+    told = {**settings(moto_url, redis_url), "MAREA_BROKER__PASSWORD": "n0t-t0ld"}
+    with started(tmp_path, told, ("worker", "--pool", "tables")) as process:
+        process.says("marea starts")
+        first = json.loads(process.log.splitlines()[0])
+    assert "n0t-t0ld" not in process.log
+    where = redis_url.removesuffix("/0")
+    assert {name: first[name] for name in first if name not in ("time", "level", "logger")} == {
+        "event": "marea starts",
+        "process": "worker",
+        "pool": "tables",
+        "version": marea.__version__,
+        "broker": f"redis at {where}/0",
+        "ledger": f"{where}/1",
+        "store": moto_url,
+        "source_buckets": ["start-up"],
+        "results_bucket": "start-results",
     }
-    with started(tmp_path, wrong, verb) as process:
-        assert process.ends() == 2
-        assert process.log.startswith("error: The bucket 'no-such-bucket' does not exist")
+
+
+def test_the_reconciler_touches_its_liveness_file_while_servers_are_away(
+    moto_url: str, tmp_path: Path
+) -> None:
+    make_buckets(moto_url, "a", "b", "start-up", "start-results")
+    alive = tmp_path / "alive"
+    nobody = settings(moto_url, f"redis://127.0.0.1:{free_port()}/0")
+    watched = {**nobody, "MAREA_RECONCILER__LIVENESS_FILE": str(alive)}
+    with started(tmp_path, watched, ("reconciler",)) as process:
+        process.says("duty waits")
+        first = wait_until(lambda: alive.exists() and alive.read_text(), "a sign of life")
+        wait_until(lambda: alive.read_text() != first, "the next sign of life")
 
 
 def test_wrong_credentials_are_told_and_waited_for(
@@ -233,6 +290,11 @@ def readiness(address: str) -> tuple[int, dict[str, Any]]:
         return exc.code, json.load(exc)["parts"]
 
 
+def away_parts(address: str) -> list[str]:
+    parts = readiness(address)[1]
+    return [name for name in parts if not parts[name]["ready"]]
+
+
 def test_readyz_names_what_is_away_and_says_why(
     moto_url: str, redis_url: str, tmp_path: Path
 ) -> None:
@@ -246,9 +308,10 @@ def test_readyz_names_what_is_away_and_says_why(
     }
     for part, environment in away.items():
         with gateway(tmp_path, environment) as (_, address):
+            # At first the store's client is still being imported.
+            wait_until(lambda at=address: away_parts(at) == [part], part, timeout_s=START_S)
             status, parts = readiness(address)
             assert status == 503
-            assert [name for name in parts if not parts[name]["ready"]] == [part]
             assert parts[part]["reason"].startswith(f"{part}-unavailable: ")
             with urllib.request.urlopen(f"{address}/healthz", timeout=5) as answer:
                 assert answer.status == 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import typer
 
@@ -15,6 +15,9 @@ from marea.cli.session import JsonFlag, print_json, session_of
 if TYPE_CHECKING:
     from marea.settings import Settings
     from marea.wiring import Declarations
+
+CHECK_HELP = "Do not work: judge this liveness file, for a probe."
+MAX_AGE_HELP = "With --check-liveness: seconds after which the file is stale."
 
 
 def up(
@@ -76,6 +79,7 @@ def gateway(context: typer.Context) -> None:
     """
     settings = session_of(context).settings
     _configure_logs(settings)
+    _say_start("gateway", settings)
     from marea.gateway.serve import serve
 
     _require_sound(settings, with_broker=True)
@@ -90,12 +94,8 @@ def worker(
     concurrency: int | None = typer.Option(
         None, min=1, max=256, help="Jobs at once; without it, MAREA_WORKER__CONCURRENCY."
     ),
-    check_liveness: Path | None = typer.Option(
-        None, help="Do not work: judge this liveness file, for a probe."
-    ),
-    max_age_s: float = typer.Option(
-        60.0, min=0.0, help="With --check-liveness: seconds after which the file is stale."
-    ),
+    check_liveness: Path | None = typer.Option(None, help=CHECK_HELP),
+    max_age_s: float = typer.Option(60.0, min=0.0, help=MAX_AGE_HELP),
 ) -> None:
     """Run the jobs of one pool.
 
@@ -103,12 +103,9 @@ def worker(
     """
     session = session_of(context)
     if check_liveness is not None:
-        from marea.clock import SystemClock
         from marea.worker.liveness import check_liveness as judge
 
-        is_live, sentence = judge(check_liveness, SystemClock().now(), max_age_s)
-        typer.echo(sentence)
-        raise typer.Exit(0 if is_live else 1)
+        _tell_verdict(judge(check_liveness, _now(), max_age_s))
     overrides: dict[str, Any] = {"worker": {}}
     if pool is not None:
         overrides["worker"]["pool"] = pool
@@ -116,6 +113,7 @@ def worker(
         overrides["worker"]["concurrency"] = concurrency
     settings = session.load(overrides)
     _configure_logs(settings)
+    _say_start("worker", settings, pool=settings.worker.pool)
     import structlog
 
     from marea.worker.app import run_worker
@@ -125,21 +123,28 @@ def worker(
         structlog.get_logger("marea.start").warning(
             "no rule and no pipeline names this pool", pool=settings.worker.pool, known=pools
         )
-    _require_store(settings)
+    _require_store(settings, settings.worker.liveness_file)
     raise typer.Exit(run_worker(settings))
 
 
 def reconciler(
     context: typer.Context,
     once: bool = typer.Option(False, "--once", help="One tick of every duty, then exit."),
+    check_liveness: Path | None = typer.Option(None, help=CHECK_HELP),
+    max_age_s: float = typer.Option(180.0, min=0.0, help=MAX_AGE_HELP),
 ) -> None:
     """Find and put right what events, brokers and workers lost."""
     session = session_of(context)
+    if check_liveness is not None:
+        from marea.telemetry.liveness import check_sign
+
+        _tell_verdict(check_sign(check_liveness, _now(), max_age_s))
     _configure_logs(session.settings)
+    _say_start("reconciler", session.settings)
     from marea.reconciler.compose import build_reconciler
 
     _require_sound(session.settings, with_broker=True)
-    _require_store(session.settings)
+    _require_store(session.settings, session.settings.reconciler.liveness_file)
     process = build_reconciler(session.settings)
     if once:
         process.tick()
@@ -158,6 +163,37 @@ def _configure_logs(settings: Settings) -> None:
     from marea.telemetry.logs import configure_logging
 
     configure_logging(settings.logs.level, settings.logs.format)
+
+
+def _say_start(process: str, settings: Settings, **more: str) -> None:
+    """One line that tells which release this is and what it was told to talk to."""
+    import structlog
+
+    from marea import __version__
+
+    structlog.get_logger("marea.start").info(
+        "marea starts",
+        process=process,
+        version=__version__,
+        broker=f"{settings.broker.kind} at {settings.broker.place}",
+        ledger=settings.ledger.place,
+        store=settings.store.endpoint_url or "AWS",
+        source_buckets=list(settings.store.source_buckets),
+        results_bucket=settings.store.results_bucket,
+        **more,
+    )
+
+
+def _now() -> float:
+    from marea.clock import SystemClock
+
+    return SystemClock().now()
+
+
+def _tell_verdict(verdict: tuple[bool, str]) -> NoReturn:
+    is_live, sentence = verdict
+    typer.echo(sentence)
+    raise typer.Exit(0 if is_live else 1)
 
 
 def _require_sound(settings: Settings, *, with_broker: bool = False) -> Declarations:
@@ -181,11 +217,13 @@ def _require_sound(settings: Settings, *, with_broker: bool = False) -> Declarat
     return declarations
 
 
-def _require_store(settings: Settings) -> None:
-    """Wait for the store, and refuse one that cannot keep the promises."""
+def _require_store(settings: Settings, liveness_file: Path | None) -> None:
+    """Wait for the store, and refuse one that cannot keep the promises. Whoever waits is alive:
+    a restart would bring the store no nearer."""
     import structlog
 
     from marea.clock import SystemClock
+    from marea.telemetry.liveness import signs_while
     from marea.wiring import build_store, wait_for_store
 
     def stop(*_: object) -> None:
@@ -195,4 +233,5 @@ def _require_store(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, stop)
     clock = SystemClock()
     log = structlog.get_logger("marea.start")
-    wait_for_store(settings, build_store(settings, clock), clock, log.warning)
+    with signs_while("waiting for the object store", liveness_file, clock):
+        wait_for_store(settings, build_store(settings, clock), clock, log.warning)

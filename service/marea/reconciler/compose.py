@@ -7,6 +7,7 @@ from marea.perform import Performer
 from marea.reconciler.loop import Reconciler
 from marea.reconciler.sweeper import Sweeper
 from marea.settings import Settings
+from marea.telemetry.liveness import SignsOfLife
 from marea.wiring import (
     build_broker,
     build_declarations,
@@ -21,7 +22,9 @@ def build_reconciler(settings: Settings) -> Reconciler:
     """On real ports. Raises `ConfigError`."""
     declarations = build_declarations(settings)
     ports = build_ports(settings, declarations.pipelines)
-    performer = Performer(ports)
+    life = SignsOfLife(ports.clock, settings.reconciler.liveness_file)
+    # A duty may be long, for it has hundreds of rows; each effect has limits of its own.
+    performer = Performer(ports, observe=lambda *_: life.touch())
     policy, place = build_policy(settings), build_place(settings)
     context = SweepContext(
         plan=declarations.rules.plan,
@@ -40,4 +43,5 @@ def build_reconciler(settings: Settings) -> Reconciler:
         place=place,
         pools=declarations.pools,
         sweeper=Sweeper(performer, settings, context),
+        life=life,
     )

@@ -28,6 +28,7 @@ from marea.reconciler.outbox import Outbox
 from marea.reconciler.sweeper import Sweeper
 from marea.settings import Settings
 from marea.telemetry import metrics
+from marea.telemetry.liveness import SignsOfLife
 
 log = structlog.get_logger("marea.reconciler")
 
@@ -49,6 +50,7 @@ class Reconciler:
     place: Place
     pools: tuple[str, ...]
     sweeper: Sweeper
+    life: SignsOfLife
     _readings: dict[str, Reading] = field(default_factory=dict)
     _next_reading_at: float = 0.0
     _silent_since: dict[str, float] = field(default_factory=dict)
@@ -59,8 +61,13 @@ class Reconciler:
 
     def run(self, stop: threading.Event) -> None:
         """Tick until `stop` is set."""
+        told = ""
         while not stop.is_set():
             self.tick()
+            self.life.touch("waiting for the next tick")
+            if self.life.trouble not in ("", told):
+                told = self.life.trouble
+                log.error("liveness file not written", reason=told)
             stop.wait(self.settings.reconciler.tick_s)
 
     def tick(self) -> None:
@@ -83,6 +90,7 @@ class Reconciler:
         self._duty("sweep", self.sweeper.tick)
 
     def _duty(self, name: str, work: Callable[[], int | None]) -> None:
+        self.life.touch(f"duty {name}")
         try:
             done = work() or 0
         except MareaError as exc:

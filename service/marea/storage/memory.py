@@ -17,7 +17,6 @@ from types import MappingProxyType
 
 from marea.clock import Clock
 from marea.errors import (
-    ConfigError,
     ObjectChanged,
     ObjectGone,
     PermanentError,
@@ -248,7 +247,7 @@ class MemoryObjectStore:
         wanted = (*source_buckets, results_bucket)
         problems = [missing_bucket(name) for name in wanted if name not in self._buckets]
         if problems:
-            raise ConfigError(problems)
+            raise StoreUnavailable(" ".join(problems))
         return probe_abilities(self, ".marea/", source_buckets, results_bucket)
 
     # under the lock

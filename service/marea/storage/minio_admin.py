@@ -48,12 +48,19 @@ class MinioAdmin:
         from botocore.auth import S3SigV4Auth
         from botocore.credentials import Credentials
         from botocore.httpsession import URLLib3Session
+        from botocore.session import get_session
+        from botocore.utils import get_environ_proxies
 
         self._address = (settings.endpoint_url or "").rstrip("/")
         keys = Credentials(settings.access_key, settings.secret_key.get_secret_value())
         self._auth = S3SigV4Auth(keys, "s3", settings.region)
         timeouts: Any = (settings.connect_timeout_s, settings.read_timeout_s)
-        self._session = URLLib3Session(timeout=timeouts)
+        self._session = URLLib3Session(
+            # As for every other request to the store: AWS_CA_BUNDLE, HTTP_PROXY and so on.
+            verify=get_session().get_config_variable("ca_bundle") or True,
+            proxies=get_environ_proxies(self._address),
+            timeout=timeouts,
+        )
 
     def event_targets(self) -> tuple[str, ...]:
         """ARNs of the targets that bucket events can be sent to."""

@@ -197,7 +197,7 @@ class ObjectStore(Protocol):
     def probe(self, source_buckets: tuple[str, ...], results_bucket: str) -> StoreAbilities:
         """Try conditional PUT in the results bucket (a second PUT must be refused).
 
-        Leaves one small object under the reserved prefix. Raises `StoreUnavailable`, and
-        `ConfigError` naming a bucket that does not exist.
+        Leaves one small object under the reserved prefix. Raises `StoreUnavailable`, also for
+        buckets that do not exist: each is named, and may be made while somebody waits for it.
         """
         ...

@@ -111,6 +111,8 @@ def _versions(bucket: str, wishes: Wishes, admin: S3Admin) -> Step:
     except NotSupported as exc:
         return Step(what, "missing", f"{exc}. {without_versions(bucket)}")
     except MareaError as exc:
+        if not wishes.versioning:
+            return Step(what, "missing", f"{exc}: whether it keeps versions is unknown")
         return Step(what, "failed", f"{exc}; or choose --no-versioning")
     return Step(what, "created")
 

@@ -26,8 +26,8 @@ _STALE_ETAG = "0" * 32
 def missing_bucket(name: str) -> str:
     """The sentence about a bucket that does not exist."""
     return (
-        f"The bucket {name!r} does not exist in the store: create it, or correct"
-        " MAREA_STORE__SOURCE_BUCKETS or MAREA_STORE__RESULTS_BUCKET."
+        f"The bucket {name!r} does not exist in the store: create it, as `marea store prepare`"
+        " does, or correct MAREA_STORE__SOURCE_BUCKETS or MAREA_STORE__RESULTS_BUCKET."
     )
 
 

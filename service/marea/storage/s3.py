@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from marea.clock import Clock
 from marea.errors import (
-    ConfigError,
     ObjectChanged,
     ObjectGone,
     PermanentError,
@@ -237,7 +236,7 @@ class S3ObjectStore:
         wanted = (*source_buckets, results_bucket)
         problems = [missing_bucket(name) for name in wanted if not self._has_bucket(name)]
         if problems:
-            raise ConfigError(problems)
+            raise StoreUnavailable(" ".join(problems))
         return probe_abilities(self, self._settings.reserved_prefix, source_buckets, results_bucket)
 
     def _read_head(self, ref: ObjectRef) -> ObjectHead:

@@ -11,18 +11,20 @@ mend, and only that:
         delivered for long                           catatonic: the consumer lost its queue
     file not written at all                          stopped, or its threads are
 
-Imports neither Celery nor redis, so that `marea worker --check-liveness FILE` stays cheap.
+Before the worker begins, while it waits for the store, it writes a plain sign of life instead
+(`telemetry/liveness.py`). Imports neither Celery nor redis, so that `marea worker
+--check-liveness FILE` stays cheap.
 """
 
 from __future__ import annotations
 
-import json
-import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from marea.clock import to_iso
+from marea.telemetry.liveness import is_plain_sign, judge_sign, read_report, write_report
 
 DEFAULT_MAX_AGE_S = 60.0
 """Four of the broker's socket timeouts (15 s): the loop may stand still that long in one
@@ -87,19 +89,13 @@ class LivenessReport:
 
 
 def write_liveness(path: Path, report: LivenessReport) -> None:
-    """Replace the file in one step: a reader never sees half of it. Raises OSError."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(asdict(report)), encoding="utf-8")
-    partial.replace(path)
+    """Replace the file in one step. Raises OSError."""
+    write_report(path, asdict(report))
 
 
 def read_liveness(path: Path) -> LivenessReport:
     """Raises OSError or ValueError."""
-    body = json.loads(path.read_text(encoding="utf-8"))
-    try:
-        return LivenessReport(**{field.name: body[field.name] for field in fields(LivenessReport)})
-    except (KeyError, TypeError) as exc:
-        raise ValueError(f"not a liveness file: {exc!r}") from exc
+    return _report_of(read_report(path))
 
 
 def check_liveness(
@@ -107,10 +103,20 @@ def check_liveness(
 ) -> tuple[bool, str]:
     """Whether the worker that writes `path` is alive, and a sentence that says why."""
     try:
-        report = read_liveness(path)
-    except (OSError, ValueError) as exc:
+        body = read_report(path)
+        if is_plain_sign(body):
+            return judge_sign(body, now, max_age_s)
+        report = _report_of(body)
+    except (OSError, ValueError, KeyError, TypeError) as exc:
         return False, f"no sign of life in {path} ({exc}): the worker has not started"
     return judge(report, now, max_age_s)
+
+
+def _report_of(body: Mapping[str, Any]) -> LivenessReport:
+    try:
+        return LivenessReport(**{field.name: body[field.name] for field in fields(LivenessReport)})
+    except (KeyError, TypeError) as exc:
+        raise ValueError(f"not a liveness file: {exc!r}") from exc
 
 
 def judge(report: LivenessReport, now: float, max_age_s: float) -> tuple[bool, str]:

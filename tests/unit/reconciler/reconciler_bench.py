@@ -24,6 +24,7 @@ from marea.results.memory import MemoryLedger
 from marea.routing.route import Plan, UploadFacts
 from marea.settings import Settings
 from marea.storage.memory import MemoryObjectStore
+from marea.telemetry.liveness import SignsOfLife
 from tests.simulation.world import POOL, RESERVED, RESULTS, SOURCE, Stamp
 
 
@@ -62,6 +63,7 @@ class Bench:
             settings=self.settings, policy=self.policy, place=self.place,
             pools=(POOL, QUARANTINE_POOL),
             sweeper=Sweeper(self.performer, self.settings, context),
+            life=SignsOfLife(self.clock),
         )  # fmt: skip
         return self.reconciler
 
