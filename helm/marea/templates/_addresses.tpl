@@ -65,6 +65,11 @@ redis://marea@{{ include "marea.fullname" . }}-valkey.{{ .Release.Namespace }}.s
 {{- else }}{{ .Values.ledger.external.existingSecret }}{{ end -}}
 {{- end }}
 
+{{/* (dict "server" .Values.broker) */}}
+{{- define "marea.sentinelSecret" -}}
+{{- if eq .server.kind "external" }}{{ .server.external.sentinelSecret }}{{ end -}}
+{{- end }}
+
 {{/* A password that was made up once: (dict "root" $ "secret" NAME "key" KEY). The same again
      where the cluster has it. Alphanumeric, so that no place it is written to has to quote it. */}}
 {{- define "marea.kept" -}}

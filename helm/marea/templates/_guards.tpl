@@ -97,6 +97,7 @@
       "store.public_endpoint_url" "store.publicUrl" "store.allow_unordered" "store.allowUnordered"
       "store.access_key" "store.external.existingSecret" "store.secret_key" "store.external.existingSecret"
       "broker.url" "broker.external.url" "broker.password" "broker.external.existingSecret"
+      "broker.sentinel_password" "broker.external.sentinelSecret" "ledger.sentinel_password" "ledger.external.sentinelSecret"
       "broker.management_url" "broker.external.managementUrl"
       "ledger.url" "ledger.external.url" "ledger.password" "ledger.external.existingSecret" "ledger.prefix" "ledger.prefix"
       "gateway.host" "gateway.service" "gateway.port" "gateway.service.port"

@@ -41,6 +41,12 @@ checksum/settings: {{ printf "%s%s%s" (include "marea.settings" .) (toYaml .Valu
 - name: MAREA_LEDGER__PASSWORD_FILE
   value: /run/secrets/marea/ledger-password
 {{- end }}
+{{- range $what := list "broker" "ledger" }}
+{{- if include "marea.sentinelSecret" (dict "server" (index $.root.Values $what)) }}
+- name: MAREA_{{ upper $what }}__SENTINEL_PASSWORD_FILE
+  value: /run/secrets/marea/{{ $what }}-sentinel-password
+{{- end }}
+{{- end }}
 {{- include "marea.storeEnvironment" . }}
 {{- if and .root.Values.notify.existingSecret (eq .process "reconciler") }}
 - name: MAREA_NOTIFY__SECRET_FILE
@@ -122,6 +128,13 @@ checksum/settings: {{ printf "%s%s%s" (include "marea.settings" .) (toYaml .Valu
 - secret:
     name: {{ . }}
     items: [{key: password, path: ledger-password}]
+{{- end }}
+{{- range $what := list "broker" "ledger" }}
+{{- with include "marea.sentinelSecret" (dict "server" (index $.root.Values $what)) }}
+- secret:
+    name: {{ . }}
+    items: [{key: password, path: {{ $what }}-sentinel-password}]
+{{- end }}
 {{- end }}
 {{- end }}
 {{- include "marea.storeSecretSource" . }}
