@@ -92,7 +92,7 @@ start_control_plane() {
     --requestheader-extra-headers-prefix=X-Remote-Extra-
   wait_for containerd 20 ctr -a "$SOCKET" version
   # Loading takes about as long as the API server needs to start.
-  for archive in "$ARCHIVES"/*.tar; do load "$archive"; done
+  for archive in "$ARCHIVES"/*.tar; do import "$archive"; done
   wait_for apiserver 90 inside kubectl get --raw /readyz
   start controller-manager kube-controller-manager --kubeconfig="$RUN/controller-manager.conf" \
     --root-ca-file="$pki/ca.crt" --service-account-private-key-file="$pki/sa.key" --use-service-account-credentials

@@ -3,29 +3,39 @@
 # the lab's containerd. They run in the host's network, since builds need Debian's mirror, which
 # the cluster cannot reach. An image is built anew only when what goes into it has changed.
 
-image() {  # image DIR TAG [ARG=VALUE…]: build DIR/Dockerfile (context: DIR), load it if the lab is up
+image() {  # image DIR TAG [ARG=VALUE…]: build DIR/Dockerfile with DIR as its context, and load it
   if [ $# -lt 2 ] || [ ! -f "$1/Dockerfile" ]; then fail "usage: lab image DIR TAG [ARG=VALUE…]; DIR holds a Dockerfile"; fi
   need_root
-  local folder=$1 tag=$2 archive log pair arguments=(); shift 2
+  local folder=$1 tag=$2 log pair arguments=(); shift 2
   mkdir -p "$ARCHIVES"
   for pair in "$@"; do arguments+=(--build-arg "$pair"); done
-  archive=$(archive_of "$tag") log=$ARCHIVES/$(basename "$(archive_of "$tag")" .tar).log
+  log=$(archive_of "$tag").log
   # Layers stay in buildah's store, so a build repeats only the steps whose inputs changed.
   buildah build --layers --quiet --isolation chroot --network host "${arguments[@]}" -t "$tag" "$folder" >"$log" 2>&1 \
     || { tail -30 "$log" >&2; fail "$folder/Dockerfile does not build; the whole log is $log"; }
   rm -f "$log"
-  if [ "$(image_id "$tag")" != "$(cat "$archive.id" 2>/dev/null)" ] || [ ! -e "$archive" ]; then
-    rm -f "$archive" "$archive.id"
+  load "$tag"
+}
+
+load() {  # load TAG: keep what buildah has as TAG for every `up`, and load it now if the lab is up
+  need_root
+  local tag=${1:-} archive id
+  id=$(image_id "$tag")
+  [ -n "$id" ] || fail "buildah has no image '$tag': lab image, or buildah build"
+  archive=$(archive_of "$tag")
+  mkdir -p "$ARCHIVES"
+  if [ ! -e "$archive" ] || [ "$id" != "$(cat "$archive.id" 2>/dev/null)" ]; then
+    rm -f "$archive" "$archive.new" "$archive.id"
     buildah push --quiet "$tag" "docker-archive:$archive.new:docker.io/$tag" >/dev/null
     mv "$archive.new" "$archive"
-    image_id "$tag" >"$archive.id"
+    echo "$id" >"$archive.id"
   fi
-  if [ -S "$SOCKET" ]; then load "$archive"; fi
+  if [ -S "$SOCKET" ]; then import "$archive"; fi
 }
 
 image_id() { buildah images --no-trunc --quiet "$1" 2>/dev/null | head -1; }
 archive_of() { echo "$ARCHIVES/$(tr '/:' '__' <<<"$1").tar"; }
-load() { ctr -a "$SOCKET" -n k8s.io images import "$1" >/dev/null; }
+import() { ctr -a "$SOCKET" -n k8s.io images import "$1" >/dev/null; }
 
 images() {  # the stand-ins for public images; a second call only compares what they were made of
   need_root

@@ -1,0 +1,95 @@
+"""What to do with the cluster that is up: lines to copy, and the file of variables they need.
+
+The file gives Marea's own command on this machine the same addresses and passwords as the pods
+have. It is readable by its owner alone and lies beside the one that `marea up` writes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+
+from cluster_install import NAMESPACE, RELEASE, Chart
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = ROOT / ".marea" / "cluster.env"
+
+
+def how_to_use(chart: Chart, *, is_lab: bool) -> str:
+    """Copy-paste lines; writes the file of variables if the machine can use it."""
+    inside = "k8s/lab/lab exec " if is_lab else "k8s/kind/kind-cluster exec "
+    lines = [
+        "",
+        "Look and try:",
+        f"  {inside}kubectl -n {NAMESPACE} get pods",
+        f"  {inside}helm -n {NAMESPACE} test {RELEASE}",
+        f"  {inside}kubectl -n {NAMESPACE} exec deployment/{RELEASE}-reconciler -- marea status",
+    ]
+    if is_lab:
+        write_environment(chart)
+        photo = "loadtest/demo/photos/cat.jpg"
+        marea = f"{inside}.venv/bin/marea --env {ENVIRONMENT.relative_to(ROOT)}"
+        lines += [
+            "",
+            "Upload a file, or a folder of them, and see what becomes of it:",
+            f"  {marea} submit {photo} --wait",
+            "",
+            "With any S3 client, in the cluster's network:",
+            f"  source {ENVIRONMENT.relative_to(ROOT)}",
+            f"  {inside}aws s3 cp {photo} s3://uploads/",
+            f"  {inside}aws s3 cp s3://results/cat_processed.jpg .",
+        ]
+    else:
+        lines += [
+            "",
+            "Upload a file: the second part of",
+            f"  {inside}helm -n {NAMESPACE} get notes {RELEASE}",
+        ]
+    return "\n".join([*lines, "", "All of it away again:", "  make cluster-down"])
+
+
+def write_environment(chart: Chart) -> None:
+    """As variables of the shell, exported."""
+    texts = environment(chart)
+    ENVIRONMENT.parent.mkdir(exist_ok=True)
+    ENVIRONMENT.unlink(missing_ok=True)
+    with os.fdopen(os.open(ENVIRONMENT, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        for name, text in texts.items():
+            file.write(f"export {name}={text}\n")
+
+
+def environment(chart: Chart) -> dict[str, str]:
+    store = f"http://{chart.service_address(f'{RELEASE}-store')}:9000"
+    uploader = secret(chart, f"{RELEASE}-store", "uploader")
+    valkey = f"redis://marea@{chart.service_address(f'{RELEASE}-valkey')}:6379"
+    valkey_password = secret(chart, f"{RELEASE}-valkey", "password")
+    broker = {
+        "MAREA_BROKER__URL": f"{valkey}/0",
+        "MAREA_BROKER__PASSWORD": valkey_password,
+    }
+    if chart.broker == "rabbitmq":
+        host = chart.service_address(f"{RELEASE}-rabbitmq")
+        broker = {
+            "MAREA_BROKER__URL": f"amqp://marea@{host}:5672/marea",
+            "MAREA_BROKER__MANAGEMENT_URL": f"http://marea@{host}:15672",
+            "MAREA_BROKER__PASSWORD": secret(chart, f"{RELEASE}-rabbitmq", "password"),
+        }
+    return {
+        "MAREA_STORE__ENDPOINT_URL": store,
+        "MAREA_STORE__ACCESS_KEY": "marea-uploader",
+        "MAREA_STORE__SECRET_KEY": uploader,
+        **broker,
+        "MAREA_LEDGER__URL": f"{valkey}/1",
+        "MAREA_LEDGER__PASSWORD": valkey_password,
+        "AWS_ENDPOINT_URL": store,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "marea-uploader",
+        "AWS_SECRET_ACCESS_KEY": uploader,
+    }
+
+
+def secret(chart: Chart, name: str, key: str) -> str:
+    found = json.loads(chart.kubectl("get", "secret", name, "-o", "json"))["data"][key]
+    return base64.b64decode(found).decode()
