@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -309,7 +310,8 @@ def test_readyz_names_what_is_away_and_says_why(
     for part, environment in away.items():
         with gateway(tmp_path, environment) as (_, address):
             # At first the store's client is still being imported.
-            wait_until(lambda at=address: away_parts(at) == [part], part, timeout_s=START_S)
+            is_away = partial(lambda at, away: away_parts(at) == [away], address, part)
+            wait_until(is_away, f"{part} is what is away", timeout_s=START_S)
             status, parts = readiness(address)
             assert status == 503
             assert parts[part]["reason"].startswith(f"{part}-unavailable: ")

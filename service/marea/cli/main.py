@@ -63,6 +63,8 @@ route.command("test")(declared.route_test)
 pipelines.command("list")(declared.pipelines_list)
 pipelines.command("show")(declared.pipelines_show)
 store_family.command("prepare")(store.prepare)
+store_family.command("check")(store.check)
+store_family.command("try")(store.try_it)
 store_family.command("policies")(store.policies)
 
 

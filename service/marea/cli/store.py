@@ -1,27 +1,31 @@
 """The verbs about the object store itself: store prepare, check, try, policies.
 
 For whoever installs the platform: `prepare` runs once per installation with the store's own key,
-the others with any.
+`try` with the uploader's; `check` tells as much as its key may ask.
 """
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from marea.cli.render import plain
+from marea.cli.render import coloured, plain
 from marea.cli.session import JsonFlag, Session, print_json, session_of
 from marea.errors import ConfigError
 
 if TYPE_CHECKING:
     from marea.storage.prepare import Step
+    from marea.storage.trial import Trial
 
 SECRET_MIN_CHARACTERS = 8
 """MinIO's limit."""
 
 STATE_COLOURS = {"failed": "red", "missing": "yellow", "already there": "dim"}
+ANSWERS = {True: ("yes", "green"), False: ("no", "yellow"), None: ("unknown", "yellow")}
 EventsOption = typer.Option(
     [],
     "--events",
@@ -75,6 +79,70 @@ def prepare(
     _tell(session, prepare_store(settings, wishes, clock), as_json)
 
 
+def check(context: typer.Context, as_json: bool = JsonFlag) -> None:
+    """Ask the store what it can do, and what is lost without.
+
+    Exit status 1 if something is missing that the platform does not work without.
+    """
+    from marea.clock import SystemClock
+    from marea.storage.inspection import inspect_store
+
+    session = session_of(context)
+    settings = session.settings.store
+    findings = []
+    for finding in inspect_store(settings, SystemClock()):
+        findings.append(finding)
+        if not as_json:
+            word, colour = ANSWERS[finding.is_so]
+            if finding.is_so is False and finding.is_needed:
+                colour = "red"
+            sentence = plain(finding.sentence)
+            session.console.print(f"{plain(finding.what)}: [{colour}]{word}[/], {sentence}")
+    is_well = not any(finding.is_so is False and finding.is_needed for finding in findings)
+    if as_json:
+        print_json({"ok": is_well, "findings": [asdict(finding) for finding in findings]})
+    raise typer.Exit(0 if is_well else 1)
+
+
+def try_it(
+    context: typer.Context,
+    bucket: str | None = typer.Option(
+        None, help="A source bucket; without it, the first of MAREA_STORE__SOURCE_BUCKETS."
+    ),
+    prefix: str = typer.Option("marea-try/", help="What the picture's key begins with."),
+    timeout_s: float = typer.Option(
+        120.0, "--timeout", min=0.0, help="Seconds to wait for the first record."
+    ),
+    as_json: bool = JsonFlag,
+) -> None:
+    """Upload a small picture and wait for what becomes of it.
+
+    Needs the uploader's key alone: neither broker nor ledger is asked. Exit status 1 with a
+    sentence of where to look if no record comes, or one says other than done.
+    """
+    from marea.clock import SystemClock
+    from marea.storage.trial import try_upload
+    from marea.wiring import build_store
+
+    session = session_of(context)
+    settings, clock = session.settings, SystemClock()
+    chosen = bucket or settings.store.source_buckets[0]
+    if chosen not in settings.store.source_buckets:
+        known = ", ".join(settings.store.source_buckets)
+        raise ConfigError([f"--bucket {chosen}: not a source bucket; one of {known}"])
+    trial = try_upload(
+        build_store(settings, clock),
+        settings.store,
+        clock,
+        bucket=chosen,
+        prefix=prefix,
+        timeout_s=timeout_s,
+        say=lambda text: session.stderr.print(plain(text)),
+    )
+    _show_trial(session, trial, as_json)
+    raise typer.Exit(0 if trial.is_well else 1)
+
+
 def policies(
     context: typer.Context,
     process: str | None = typer.Argument(
@@ -86,8 +154,6 @@ def policies(
 
     For stores whose users `marea store prepare` cannot make.
     """
-    import json
-
     from marea.storage.policies import policy_documents
 
     store = session_of(context).settings.store
@@ -151,3 +217,23 @@ def _tell(session: Session, steps: Any, as_json: bool) -> None:
             }
         )
     raise typer.Exit(0 if is_well else 1)
+
+
+def _show_trial(session: Session, trial: Trial, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "ok": trial.is_well,
+                "bucket": trial.ref.bucket,
+                "key": trial.ref.key,
+                "seconds": round(trial.first_s, 3),
+                "records": [json.loads(record.to_json()) for record in trial.records],
+            }
+        )
+        return
+    for record in trial.records:
+        why = f", {record.code}: {record.reason}" if record.code else ""
+        session.console.print(f"{plain(record.pipeline)}: {coloured(record.state)}{plain(why)}")
+        for output in record.outputs:
+            session.console.print(f"  {plain(output.bucket)}/{plain(output.key)}")
+    session.console.print(f"{trial.first_s:.1f} s from the upload to the first record")

@@ -89,11 +89,23 @@ class S3Admin:
 
     @classmethod
     def of(
-        cls, settings: StoreSettings, clock: Clock, *, keys: tuple[str, str] | None = None
+        cls,
+        settings: StoreSettings,
+        clock: Clock,
+        *,
+        keys: tuple[str, str] | None = None,
+        give_up_after_s: float = GIVE_UP_AFTER_S,
     ) -> Self:
         """For the store of `settings`, with its access key or with `keys` (id, secret)."""
         access_key, secret = keys or (settings.access_key, settings.secret_key.get_secret_value())
-        return cls(settings.endpoint_url, access_key, secret, region=settings.region, clock=clock)
+        return cls(
+            settings.endpoint_url,
+            access_key,
+            secret,
+            region=settings.region,
+            clock=clock,
+            give_up_after_s=give_up_after_s,
+        )
 
     def trouble(self, bucket: str) -> str:
         """Why the store cannot be used at all, in a sentence; empty if it answers and knows the

@@ -84,3 +84,25 @@ def test_a_missing_access_key_is_named(shell: CommandLine, monkeypatch: pytest.M
     shell.set({"MAREA_STORE__ENDPOINT_URL": "http://127.0.0.1:1"})
     ended = shell.run("store", "prepare", "--timeout", "0")
     assert "there is no access key: set MAREA_STORE__ACCESS_KEY" in ended.err
+
+
+def test_a_store_that_does_not_answer_is_checked_no_further(shell: CommandLine) -> None:
+    shell.set({**NOBODY, "MAREA_STORE__SECRET_KEY": "s3cr3t-k3y"})
+    ended = shell.run("store", "check", "--json")
+    told = json.loads(ended.out)
+    assert (ended.status, told["ok"]) == (1, False)
+    assert [finding["what"] for finding in told["findings"]] == ["reachable"]
+    assert "MAREA_STORE__ENDPOINT_URL" in told["findings"][0]["sentence"]
+
+
+def test_a_try_in_a_bucket_that_is_no_source_is_refused(shell: CommandLine) -> None:
+    ended = shell.run("store", "try", "--bucket", "results")
+    assert ended.status == 2
+    assert "--bucket results: not a source bucket; one of uploads" in ended.err
+
+
+def test_a_try_without_a_store_ends_with_its_reason(shell: CommandLine) -> None:
+    shell.set({**NOBODY, "MAREA_STORE__SECRET_KEY": "s3cr3t-k3y"})
+    ended = shell.run("store", "try", "--timeout", "0")
+    assert ended.status == 1
+    assert "error (trial-failed): The upload itself failed" in ended.err
