@@ -6,16 +6,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-lock
 BROKER ?= redis
-CODE := service tests loadtest k8s/image
+CODE := service tests loadtest k8s
 IMAGE := k8s/image
 RESOLVE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test bench check format docs image lock clean
+.PHONY: help dev demo test bench check format docs image cluster cluster-down lab lock clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 dev: $(STAMP)  ## Make .venv with every locked requirement (1-4 minutes, once per lock)
 
@@ -45,6 +45,16 @@ docs: $(STAMP)  ## Write the generated pages of docs/ anew
 
 image:  ## Build the container image; BASE, EXTRAS, ENGINE, TAG as docs/image.md has them
 	$(IMAGE)/build $(TAG)
+
+cluster: $(STAMP)  ## Bring up a Kubernetes with Marea in it; BROKER=redis|rabbitmq, KIND=1 for kind
+	$(BIN)/python k8s/cluster.py up --broker $(BROKER) $(if $(KIND),--kind)
+
+cluster-down:  ## Take all of that away again
+	$(PYTHON) k8s/cluster.py down $(if $(KIND),--kind)
+
+lab:  ## Bring up the bare Kubernetes that `make cluster` uses (k8s/README.md)
+	k8s/lab/lab images
+	k8s/lab/lab up
 
 lock:  ## Resolve requirements.lock and the image's locks anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }

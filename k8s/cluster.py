@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """A cluster with Marea in it by one command: behind `make cluster` and `make cluster-down`.
 
-Where: the lab (lab/lab) if this machine can run it, else kind (kind/up) if Docker answers;
-`--kind` asks for the latter. Needs no package but the standard library; what it does is printed
-with the time it took, and every command that fails is shown with its words.
+Where: the lab (lab/lab) if this machine can run it, else kind (kind/kind-cluster) if Docker
+answers; `--kind` asks for the latter. Needs no package but the standard library; what it does is
+printed with the time it took, and every command that fails is shown with its words.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Kind:
         checked(self.program, "down", shown=True)
 
     def exists(self) -> bool:
-        return self.obstacle() is None
+        return (cache() / "kind" / "kubeconfig").exists()
 
     @staticmethod
     def _image_id() -> str:
@@ -113,10 +113,13 @@ class Kind:
 Platform = Lab | Kind
 
 
+def cache() -> Path:
+    """What outlives a cluster; lab/lab and kind/kind-cluster have the same rule."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "marea"
+
+
 def lab_home() -> Path:
-    """Where the lab keeps what outlives it: lab/lab has the same rule."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("MAREA_LAB_HOME") or cache / "marea" / "lab")
+    return Path(os.environ.get("MAREA_LAB_HOME") or cache() / "lab")
 
 
 def inputs_hash(base: str) -> str:
@@ -176,11 +179,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="k8s/cluster.py", description=__doc__)
     parser.add_argument("command", choices=("up", "image", "down"))
     parser.add_argument("--kind", action="store_true", help="kind, though the lab could run")
-    parser.add_argument("--broker", choices=("valkey", "rabbitmq"), default="valkey")
+    parser.add_argument("--broker", choices=("valkey", "redis", "rabbitmq"), default="valkey")
     options = parser.parse_args(arguments)
     try:
         if options.command == "up":
-            bring_up(options.kind, options.broker)
+            bring_up(options.kind, "rabbitmq" if options.broker == "rabbitmq" else "valkey")
         elif options.command == "image":
             platform = choose(options.kind)
             say(f"image {IMAGE}: {'built' if platform.build() else 'unchanged'}")

