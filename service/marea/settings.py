@@ -72,6 +72,9 @@ class GatewaySettings(Section):
     """Retry-After of a 503."""
 
 
+PORT_NEEDS_FILE = "liveness_file must be set as well: the port answers what the file says"
+
+
 class WorkerSettings(Section):
     """A pool's worker process and its children."""
 
@@ -101,6 +104,8 @@ class WorkerSettings(Section):
     A 64-megapixel RGBA decode with two working copies is 0.8 GiB."""
     liveness_file: Path | None = None
     """Touched by the parent while its loop turns; see `marea worker --help`."""
+    liveness_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port that answers HTTP probes with the verdict on liveness_file; none = no port."""
 
     @model_validator(mode="after")
     def _limits_are_ordered(self) -> WorkerSettings:
@@ -108,6 +113,8 @@ class WorkerSettings(Section):
             raise ValueError("hard_time_limit_s must be above soft_time_limit_s")
         if self.lease_s < 2 * self.heartbeat_s:
             raise ValueError("lease_s must be at least twice heartbeat_s: one beat may be late")
+        if self.liveness_port is not None and self.liveness_file is None:
+            raise ValueError(PORT_NEEDS_FILE)
         return self
 
     @property
@@ -140,6 +147,14 @@ class ReconcilerSettings(Section):
     """Jobs of one tenant in the broker at once; the rest wait in the ledger (rule 13)."""
     liveness_file: Path | None = None
     """Touched while the loop goes on; see `marea reconciler --help`."""
+    liveness_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port that answers HTTP probes with the verdict on liveness_file; none = no port."""
+
+    @model_validator(mode="after")
+    def _port_has_a_file(self) -> ReconcilerSettings:
+        if self.liveness_port is not None and self.liveness_file is None:
+            raise ValueError(PORT_NEEDS_FILE)
+        return self
 
 
 class NotifySettings(Section):

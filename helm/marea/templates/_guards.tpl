@@ -106,6 +106,7 @@
       "worker.memory_limit_bytes" "pools[].memoryPerJob"
       "worker.soft_time_limit_s" "timeLimits.softSeconds" "worker.hard_time_limit_s" "timeLimits.hardSeconds"
       "worker.liveness_file" "nothing: the probes need it" "reconciler.liveness_file" "nothing: the probes need it"
+      "worker.liveness_port" "nothing: the probes need it" "reconciler.liveness_port" "nothing: the probes need it"
       "notify.url" "notify.url" "notify.secret" "notify.existingSecret" -}}
 {{- range $section, $fields := .Values.settings -}}
 {{- if kindIs "map" $fields -}}

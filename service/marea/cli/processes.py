@@ -13,7 +13,9 @@ from marea.cli.render import plain
 from marea.cli.session import JsonFlag, print_json, session_of
 
 if TYPE_CHECKING:
-    from marea.settings import Settings
+    from collections.abc import Callable
+
+    from marea.settings import ReconcilerSettings, Settings, WorkerSettings
     from marea.wiring import Declarations
 
 CHECK_HELP = "Do not work: judge this liveness file, for a probe."
@@ -123,6 +125,9 @@ def worker(
         structlog.get_logger("marea.start").warning(
             "no rule and no pipeline names this pool", pool=settings.worker.pool, known=pools
         )
+    from marea.worker.liveness import check_liveness as judge
+
+    _answer_probes(settings.worker, judge)
     _require_store(settings, settings.worker.liveness_file)
     raise typer.Exit(run_worker(settings))
 
@@ -144,6 +149,9 @@ def reconciler(
     from marea.reconciler.compose import build_reconciler
 
     _require_sound(session.settings, with_broker=True)
+    from marea.telemetry.liveness import check_sign
+
+    _answer_probes(session.settings.reconciler, check_sign)
     _require_store(session.settings, session.settings.reconciler.liveness_file)
     process = build_reconciler(session.settings)
     if once:
@@ -215,6 +223,18 @@ def _require_sound(settings: Settings, *, with_broker: bool = False) -> Declarat
     if problems or declarations is None:
         raise ConfigError(problems)
     return declarations
+
+
+def _answer_probes(
+    section: WorkerSettings | ReconcilerSettings, judge: Callable[[Path, float], tuple[bool, str]]
+) -> None:
+    """From before the wait for the store until the process ends."""
+    file, port = section.liveness_file, section.liveness_port
+    if file is not None and port is not None:
+        from marea.telemetry.probe_port import answer_probes
+
+        # To whoever asks: it is the kubelet, from the node's address.
+        answer_probes("0.0.0.0", port, lambda: judge(file, _now()))  # noqa: S104
 
 
 def _require_store(settings: Settings, liveness_file: Path | None) -> None:
