@@ -20,7 +20,7 @@ for folder in (TESTS.parent, TESTS):
 
 pytest_plugins = ["servers"]
 
-FOLDERS = ("unit", "contract", "chart", "simulation", "integration", "flow", "journey")
+FOLDERS = ("unit", "contract", "chart", "simulation", "integration", "flow", "journey", "cluster")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -65,9 +65,28 @@ class Lab:
         pairs = [f"{name}={value}" for name, value in arguments.items()]
         self._command("image", str(folder), tag, *pairs)
 
+    def forget(self, tag: str) -> None:
+        """Away with an image that `image` made."""
+        self._command("forget", tag)
+
     def load_project(self) -> None:
         """Build the project's own image if its sources changed, and load it."""
         self._from_outside(sys.executable, str(ROOT / "k8s" / "cluster.py"), "image")
+
+    def build(self, tag: str, *options: str, **variables: str) -> None:
+        """Build the project's image in another shape; `options` are buildah's. Loads nothing."""
+        program = str(ROOT / "k8s" / "image" / "build")
+        pairs = {"BASE": "lab/python:3.13", "ENGINE": "buildah", **variables}
+        words = [f"{name}={value}" for name, value in pairs.items()]
+        self._from_outside("env", *words, program, tag, *options)
+
+    def load(self, tag: str) -> None:
+        """Load an image that was built."""
+        self._command("load", tag)
+
+    def tool(self, name: str) -> str:
+        """The path of a program, got if it is not there."""
+        return self._command("tool", name).strip()
 
     def run(self, *command: str, stdin: str | None = None) -> str:
         """What `command` prints; it runs in the cluster's network, as the cluster's admin."""

@@ -33,6 +33,14 @@ load() {  # load TAG: keep what buildah has as TAG for every `up`, and load it n
   if [ -S "$SOCKET" ]; then import "$archive"; fi
 }
 
+forget() {  # forget TAG: the opposite of load and image
+  need_root
+  local archive; archive=$(archive_of "${1:-}")
+  if [ -S "$SOCKET" ]; then ctr -a "$SOCKET" -n k8s.io images rm "docker.io/$1" >/dev/null 2>&1 || true; fi
+  buildah rmi "$1" >/dev/null 2>&1 || true
+  rm -f "$archive" "$archive.id" "$archive.inputs"
+}
+
 image_id() { buildah images --no-trunc --quiet "$1" 2>/dev/null | head -1; }
 archive_of() { echo "$ARCHIVES/$(tr '/:' '__' <<<"$1").tar"; }
 import() { ctr -a "$SOCKET" -n k8s.io images import "$1" >/dev/null; }
