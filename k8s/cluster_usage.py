@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from cluster_install import NAMESPACE, RELEASE, Chart
@@ -28,7 +30,7 @@ def how_to_use(chart: Chart, *, is_lab: bool) -> str:
         f"  {inside}kubectl -n {NAMESPACE} exec deployment/{RELEASE}-reconciler -- marea status",
     ]
     if is_lab:
-        write_environment(chart)
+        write_environment(environment(chart))
         photo = "loadtest/demo/photos/cat.jpg"
         marea = f"{inside}.venv/bin/marea --env {ENVIRONMENT.relative_to(ROOT)}"
         lines += [
@@ -37,7 +39,7 @@ def how_to_use(chart: Chart, *, is_lab: bool) -> str:
             f"  {marea} submit {photo} --wait",
             "",
             "With any S3 client, in the cluster's network:",
-            f"  source {ENVIRONMENT.relative_to(ROOT)}",
+            f"  set -a; . {ENVIRONMENT.relative_to(ROOT)}; set +a",
             f"  {inside}aws s3 cp {photo} s3://uploads/",
             f"  {inside}aws s3 cp s3://results/cat_processed.jpg .",
         ]
@@ -50,14 +52,13 @@ def how_to_use(chart: Chart, *, is_lab: bool) -> str:
     return "\n".join([*lines, "", "All of it away again:", "  make cluster-down"])
 
 
-def write_environment(chart: Chart) -> None:
-    """As variables of the shell, exported."""
-    texts = environment(chart)
+def write_environment(texts: Mapping[str, str]) -> None:
+    """In the form of `marea up`: a shell and `marea --env` read the same."""
     ENVIRONMENT.parent.mkdir(exist_ok=True)
     ENVIRONMENT.unlink(missing_ok=True)
     with os.fdopen(os.open(ENVIRONMENT, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         for name, text in texts.items():
-            file.write(f"export {name}={text}\n")
+            file.write(f"{name}={shlex.quote(text)}\n")
 
 
 def environment(chart: Chart) -> dict[str, str]:
