@@ -9,11 +9,13 @@ printed with the time it took, and every command that fails is shown with its wo
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -55,6 +57,10 @@ class Lab:
 
     def build(self) -> bool:
         """The image in buildah's store and in the cluster; True if it had to be built."""
+        with alone(lab_home() / "image.lock"):
+            return self._build()
+
+    def _build(self) -> bool:
         base = checked("buildah", "images", "--quiet", "--no-trunc", BASE).strip()
         note = lab_home() / "images" / "marea_marea_dev.tar.inputs"
         inputs = inputs_hash(base)
@@ -120,6 +126,15 @@ def cache() -> Path:
 
 def lab_home() -> Path:
     return Path(os.environ.get("MAREA_LAB_HOME") or cache() / "lab")
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Of two builds at once the second waits, and then finds nothing to do."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def inputs_hash(base: str) -> str:
