@@ -42,6 +42,8 @@ format: $(STAMP)  ## Put code into the one form
 docs: $(STAMP)  ## Write the generated pages of docs/ anew
 	$(BIN)/python -m marea.cli.settings_table > docs/settings.md.new
 	mv docs/settings.md.new docs/settings.md
+	$(BIN)/python tests/chart/settings_schema.py
+	$(BIN)/python tests/chart/chart_readme.py
 
 image:  ## Build the container image; BASE, EXTRAS, ENGINE, TAG as docs/image.md has them
 	$(IMAGE)/build $(TAG)
