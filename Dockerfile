@@ -70,7 +70,10 @@ COPY k8s/image/sbom.lock /build/
 RUN --mount=type=secret,id=ca --mount=type=secret,id=pip \
     --mount=type=cache,target=/var/cache/pip \
     pip-install --require-hashes -r /build/sbom.lock
+# Of the whole, the version is known to the package alone.
 RUN cp -a /package/. / \
+    && version=$(/opt/marea/bin/python -c 'import marea; print(marea.__version__)') \
+    && sed -i "s/^dynamic = .*/version = \"$version\"/" /source/pyproject.toml \
     && /tools/bin/python -m cyclonedx_py environment --output-reproducible \
         --pyproject /source/pyproject.toml --mc-type application \
         --output-format JSON --output-file /marea.cdx.json /opt/marea/bin/python
