@@ -149,6 +149,12 @@ stop_everything() {
     kill -9 $(ps -o pid= --ppid "$pid") "$pid" 2>/dev/null
     pids+=("$pid")
   done
+  # Whatever a shim left behind when it was the first to go is still in the pods' control groups.
+  for pid in $(find /sys/fs/cgroup/kubepods /sys/fs/cgroup/*/kubepods -name cgroup.procs \
+    -exec cat {} + 2>/dev/null | sort -u); do
+    kill -9 "$pid" 2>/dev/null
+    pids+=("$pid")
+  done
   gone 10 "${pids[@]}"
   mounts_under "$RUN" "$STATE" | sort -r | while read -r name; do umount -l "$name"; done
   pod_namespaces | while read -r name; do ip netns del "$name" 2>/dev/null; done
