@@ -1,0 +1,46 @@
+"""The examples are values that the chart takes, and what they render is valid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from render import EXTENSIONS, ROOT, find_all, render, shape_file, words_of
+from test_objects import references
+from validation import faults
+
+EXAMPLES = ROOT / "k8s" / "examples"
+APPLICATION = EXAMPLES / "argocd-application.yaml"
+VALUES = sorted({*EXAMPLES.glob("*.yaml"), ROOT / "k8s/monitoring/values.yaml"} - {APPLICATION})
+AS_WITH_A_CLUSTER: dict[str, Any] = {"secrets": {"renderWithoutCluster": True}}
+
+
+@pytest.mark.parametrize("path", VALUES, ids=lambda path: path.name)
+def test_an_example_renders_valid_objects(path: Path) -> None:
+    objects = render(AS_WITH_A_CLUSTER, shape=str(path), api_versions=EXTENSIONS)
+    assert [fault for thing in objects for fault in faults(thing)] == []
+
+
+@pytest.mark.parametrize("path", VALUES, ids=lambda path: path.name)
+def test_an_example_says_how_to_make_each_secret_that_it_names(path: Path) -> None:
+    text = shape_file(str(path)).read_text(encoding="utf-8")
+    told = "\n".join(line for line in text.splitlines() if line.startswith("#"))
+    objects = render(AS_WITH_A_CLUSTER, shape=str(path))
+    named = {name for kind, name, _ in references(objects) if kind == "Secret"}
+    for name in named & words_of(str(path)):
+        assert f"generic {name} " in told or name.removeprefix("s3-") in told, name
+
+
+def test_the_application_needs_no_cluster_to_be_rendered() -> None:
+    source = yaml.safe_load(APPLICATION.read_text(encoding="utf-8"))["spec"]["source"]
+    assert (ROOT / source["path"] / "Chart.yaml").exists()
+    objects = render(source["helm"]["valuesObject"], release=source["helm"]["releaseName"])
+    assert [fault for thing in objects for fault in faults(thing)] == []
+    assert find_all(objects, "Secret") == []
+
+
+def test_every_example_is_in_the_list() -> None:
+    listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert [p.name for p in EXAMPLES.glob("*.yaml") if f"({p.name})" not in listed] == []
