@@ -29,7 +29,7 @@ from marea.up.servers import inherited_environment
 PUBLISH_TIMEOUT_S = 4.0
 """Long enough for two servers and three other test runs on two cores."""
 POLL_S = 0.02
-BROKER_URLS = {"redis": "limited_redis_url", "rabbitmq": "rabbitmq_url"}
+BROKER_URLS = {"redis": "limited_redis_url", "rabbitmq": "limited_rabbitmq_url"}
 """The fixture that has the URL of each."""
 
 

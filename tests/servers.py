@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import rabbitmq_rights
 import redis
 from redis_nodes import make_documented_user, refusals
 
@@ -100,6 +101,12 @@ def rabbitmq_url(rabbitmq_server: RabbitMqServer) -> Iterator[str]:
     vhost = f"test-{uuid.uuid4().hex[:12]}"
     yield rabbitmq_server.add_vhost(vhost)
     rabbitmq_server.remove_vhost(vhost)
+
+
+@pytest.fixture
+def limited_rabbitmq_url(rabbitmq_server: RabbitMqServer, rabbitmq_url: str) -> str:
+    """As `rabbitmq_url`, for the user and with the policy that docs/rabbitmq.md tells to make."""
+    return rabbitmq_rights.make_documented_user(rabbitmq_server, rabbitmq_url.rpartition("/")[2])
 
 
 @pytest.fixture(scope="session")

@@ -351,9 +351,11 @@ def test_rabbitmq_forgets_its_epoch_with_its_data(rabbitmq_url: str) -> None:
 
 
 def test_rabbitmq_counts_what_workers_hold_by_its_management_api(
-    rabbitmq_url: str, rabbitmq_server: RabbitMqServer, tmp_path: Path
+    limited_rabbitmq_url: str, rabbitmq_server: RabbitMqServer, tmp_path: Path
 ) -> None:
-    kit = real_kit(rabbitmq_url, management_url=rabbitmq_server.management_url)
+    login = limited_rabbitmq_url.removeprefix("amqp://").partition("@")[0]
+    address = f"http://{login}@127.0.0.1:{rabbitmq_server.management_port}"
+    kit = real_kit(limited_rabbitmq_url, management_url=address)
     kit.publisher.publish(make_job("block/photo.jpg"))
     with workers_of(kit, tmp_path) as workers:
         workers.start("w1")
@@ -363,6 +365,30 @@ def test_rabbitmq_counts_what_workers_hold_by_its_management_api(
                 == {"images.high": NOTHING, "images.normal": QueueDepth(0, 1)}
             )
         )
+
+
+@pytest.mark.parametrize("queue", ["somebody-elses", "celeryev", "marea.pidbox", "images.low"])
+def test_rabbitmq_user_can_make_no_queue_but_those_of_jobs(
+    limited_rabbitmq_url: str, queue: str
+) -> None:
+    settings = real_kit(limited_rabbitmq_url).settings
+    assert settings is not None
+    with (
+        open_connection(settings.broker) as connection,
+        pytest.raises(connection.channel_errors, match="ACCESS_REFUSED"),
+    ):
+        connection.channel().queue_declare(queue)
+
+
+def test_rabbitmq_user_can_publish_nothing_but_to_queues(limited_rabbitmq_url: str) -> None:
+    settings = real_kit(limited_rabbitmq_url).settings
+    assert settings is not None
+    with open_connection(settings.broker) as connection:
+        channel = connection.channel()
+        channel.confirm_select()
+        message = channel.prepare_message("text", content_encoding="utf-8")
+        with pytest.raises(connection.channel_errors, match="ACCESS_REFUSED"):
+            channel.basic_publish_confirm(message, exchange="amq.fanout", timeout=4)
 
 
 def test_rabbitmq_has_only_the_queues_that_jobs_need(

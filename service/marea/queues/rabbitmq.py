@@ -125,13 +125,18 @@ class RabbitMQBroker:
             self._use(BrokerUnavailable, "the broker's epoch could not be written") as connection,
             connection.channel() as channel,
         ):
-            # Classic: a quorum queue would count each reading as a delivery, and drop the
-            # message at its limit. One message at most: the new mark pushes the old one out.
+            # Classic, also where quorum is the default: that would count each reading as a
+            # delivery, and drop the message at its limit. One message at most: the new mark
+            # pushes the old one out.
             channel.queue_declare(
                 EPOCH_QUEUE,
                 durable=True,
                 auto_delete=False,
-                arguments={"x-max-length": 1, "x-overflow": "drop-head"},
+                arguments={
+                    "x-queue-type": "classic",
+                    "x-max-length": 1,
+                    "x-overflow": "drop-head",
+                },
             )
             channel.basic_publish_confirm(
                 channel.prepare_message(
@@ -186,7 +191,7 @@ class RabbitMQBroker:
             self._connection.collect()
         self._connection = None
 
-    def _count_unacked(self) -> dict[str, int] | None:
+    def _count_unacked(self) -> dict[str, int | None] | None:
         management_url = self._broker.full_management_url
         if not management_url:
             return None

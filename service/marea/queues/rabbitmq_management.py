@@ -10,8 +10,10 @@ import urllib.request
 from marea.errors import BacklogUnavailable
 
 
-def count_unacked(management_url: str, vhost: str, timeout_s: float) -> dict[str, int]:
-    """Delivered, unacknowledged messages per queue of `vhost`; the API lags by about 5 s.
+def count_unacked(management_url: str, vhost: str, timeout_s: float) -> dict[str, int | None]:
+    """Delivered, unacknowledged messages per queue of `vhost`; the API lags by about 5 s. None
+    for a queue younger than the last statistics, and for all where the server collects none
+    (`management_metrics_collection`).
 
     `management_url` is `http://user:password@host:port`. Raises `BacklogUnavailable`: where
     the API is configured, its silence is unknown, not zero.
@@ -29,8 +31,11 @@ def count_unacked(management_url: str, vhost: str, timeout_s: float) -> dict[str
     try:
         with urllib.request.urlopen(request, timeout=timeout_s) as reply:  # noqa: S310
             rows = json.load(reply)
-        # A queue younger than the last statistics has no count yet.
-        return {row["name"]: int(row.get("messages_unacknowledged", 0)) for row in rows}
+        return {
+            row["name"]: None if count is None else int(count)
+            for row in rows
+            for count in [row.get("messages_unacknowledged")]
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise BacklogUnavailable(
             f"RabbitMQ's management API at {host} did not count the unacknowledged messages:"
