@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from marea.clock import Clock
 from marea.errors import MareaError
@@ -49,6 +50,7 @@ class Readiness:
         self._lock = asyncio.Lock()
         self._answer: dict[str, PartHealth] = {}
         self._answered_at = float("-inf")
+        self._reasons: dict[str, str] = {}
 
     async def check(self) -> dict[str, PartHealth]:
         """Every part's health, at most `CACHE_S` old."""
@@ -72,11 +74,23 @@ class Readiness:
             # Shielded: a check that takes longer goes on, and is asked again next time.
             await asyncio.wait_for(asyncio.shield(waiting), self._timeout_s)
         except TimeoutError:
-            waiting.add_done_callback(_forget)
-            return PartHealth(False, f"no answer within {self._timeout_s:g} s")
+            waiting.add_done_callback(partial(self._note_late, name))
+            before = self._reasons.get(name)
+            last = f"; the last one was {before}" if before else ""
+            return PartHealth(False, f"no answer within {self._timeout_s:g} s{last}")
         except MareaError as exc:
-            return PartHealth(False, f"{exc.code}: {exc}")
+            reason = self._reasons[name] = _reason(exc)
+            return PartHealth(False, reason)
+        self._reasons.pop(name, None)
         return PartHealth(True)
+
+    def _note_late(self, name: str, waiting: asyncio.Future[object]) -> None:
+        """What an answer said that came too late: a client that tries thrice before it gives
+        up is slower than a probe waits, and its reason would never be read."""
+        with contextlib.suppress(asyncio.CancelledError):
+            # Retrieved in any case, or asyncio complains of an exception that nobody saw.
+            error = waiting.exception()
+            self._reasons[name] = _reason(error) if isinstance(error, MareaError) else ""
 
 
 def build_readiness(ports: GatewayPorts) -> Readiness:
@@ -93,7 +107,5 @@ def build_readiness(ports: GatewayPorts) -> Readiness:
     )
 
 
-def _forget(waiting: asyncio.Future[object]) -> None:
-    """Retrieve the outcome, or asyncio complains of an exception that nobody saw."""
-    with contextlib.suppress(asyncio.CancelledError):
-        waiting.exception()
+def _reason(exc: MareaError) -> str:
+    return f"{exc.code}: {exc}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -10,7 +11,8 @@ from gateway_world import EVENT_TOKEN, TOKENS, World, minio_event
 from structlog.testing import capture_logs
 
 from marea import errors
-from marea.errors import ConfigError, MareaError
+from marea.clock import FakeClock
+from marea.errors import ConfigError, MareaError, StoreUnavailable
 from marea.gateway import http_errors
 from marea.gateway.app import ROUTES
 from marea.gateway.health import Readiness
@@ -105,6 +107,29 @@ def test_readyz_does_not_wait_for_a_part_that_hangs() -> None:
         assert len(asked) == 1, "a hanging check is not asked again and again"
     finally:
         release.set()
+
+
+def test_readyz_tells_the_reason_of_a_part_that_always_answers_too_late() -> None:
+    clock, release = FakeClock(), threading.Semaphore(0)
+
+    def slow() -> None:
+        release.acquire(timeout=30)
+        raise StoreUnavailable("Could not connect.")
+
+    async def reasons() -> list[str]:
+        readiness = Readiness({"store": slow}, clock, timeout_s=0.05)
+        first = (await readiness.check())["store"].reason
+        release.release()
+        while "the last one" not in (second := (await readiness.check())["store"].reason):
+            clock.sleep(2)
+        release.release()
+        readiness.close()
+        return [first, second]
+
+    assert asyncio.run(reasons()) == [
+        "no answer within 0.05 s",
+        "no answer within 0.05 s; the last one was store-unavailable: Could not connect.",
+    ]
 
 
 def test_metrics_count_events_and_time_requests_by_route() -> None:
