@@ -75,6 +75,10 @@ wait_for() {  # wait_for NAME SECONDS COMMAND…: until it succeeds, or the daem
 start_control_plane() {
   local pki=$RUN/pki archive
   start containerd containerd -c "$RUN/etc/containerd.toml"
+  wait_for containerd 60 ctr -a "$SOCKET" version
+  # Before the API server, not beside it: it gives up where its first minute is too slow, which
+  # happened on a busy machine.
+  for archive in "$ARCHIVES"/*.tar; do import "$archive"; done
   # No fsync: this cluster's state ends with it, and a slow disk would stall the API.
   start etcd etcd --data-dir "$RUN/etcd" --unsafe-no-fsync --log-outputs stderr --logger zap \
     --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
@@ -90,9 +94,6 @@ start_control_plane() {
     --requestheader-client-ca-file="$pki/ca.crt" --requestheader-allowed-names=admin \
     --requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group \
     --requestheader-extra-headers-prefix=X-Remote-Extra-
-  wait_for containerd 20 ctr -a "$SOCKET" version
-  # Loading takes about as long as the API server needs to start.
-  for archive in "$ARCHIVES"/*.tar; do import "$archive"; done
   wait_for apiserver 90 inside kubectl get --raw /readyz
   # No leader election: the only one there is would end itself when a busy machine makes it late.
   start controller-manager kube-controller-manager --kubeconfig="$RUN/controller-manager.conf" --leader-elect=false \
