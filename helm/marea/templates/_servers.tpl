@@ -54,21 +54,38 @@ tcp-keepalive 60
 resetkeys resetchannels ~marea:* ~{{ .Values.ledger.prefix }}* ~marea.ping ~*.high ~*.normal &marea:* &{{ .Values.ledger.prefix }}* -@all +@connection +@transaction +eval +evalsha +script|load +get +set +mget +del +exists +llen +lpush +rpush +brpop +lrange +ltrim +hset +hget +hmget +hgetall +hdel +hlen +hvals +hincrby +zadd +zrem +zrange +zrevrange +zrangebyscore +zcard +zcount +sadd +srem +smembers +publish +subscribe +unsubscribe -@dangerous -@admin +info
 {{- end }}
 
+{{/* Each line's reason: docs/rabbitmq.md. */}}
 {{- define "marea.rabbitmqConfig" -}}
 load_definitions = /definitions/definitions.json
 log.console = true
 log.console.level = warning
-# A message is taken back from a worker only after any job has had its time twice.
-consumer_timeout = {{ max 1800000 (mul 1000 (add (mul 2 (int .Values.timeLimits.hardSeconds)) 120)) }}
 disk_free_limit.absolute = 200MB
+# Half of the container's limit: the node may see the machine's memory instead.
+vm_memory_high_watermark.absolute = {{ div (include "marea.bytes" .Values.rabbitmq.resources.limits.memory | int64) 2 }}
+# A node needs about three times this in memory; the default is 512 MB.
+raft.wal_max_size_bytes = 64000000
+heartbeat = 30
+deprecated_features.permit.global_qos = false
+deprecated_features.permit.transient_nonexcl_queues = false
+deprecated_features.permit.management_metrics_collection = true
 {{- with .Values.rabbitmq.extraConfig }}
 {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* Without passwords: the init container puts them in. */}}
+{{/* Without passwords: the init container puts them in. What a queue is declared with (quorum, delivery
+     limit, dead-letter queue) is an argument and not repeated: the policy adds what arguments do
+     not say. A message is taken back from a worker only after any job has had its time twice. */}}
 {{- define "marea.rabbitmqDefinitions" -}}
-{{- $user := dict "name" "marea" "tags" (list "monitoring") -}}
-{{- $permission := dict "user" "marea" "vhost" "marea" "configure" ".*" "write" ".*" "read" ".*" -}}
-{{- dict "vhosts" (list (dict "name" "marea")) "users" (list $user) "permissions" (list $permission) "policies" (list) | mustToPrettyJson -}}
+{{- $ours := "^([a-z0-9-]+\\.(high|normal|dead-letter)|marea\\.epoch)$" -}}
+{{- $policy := dict
+      "dead-letter-strategy" "at-least-once"
+      "overflow" "reject-publish"
+      "consumer-timeout" (max 1800000 (mul 1000 (add (mul 2 (int .Values.timeLimits.hardSeconds)) 120))) -}}
+{{- dict
+      "vhosts" (list (dict "name" "marea"))
+      "users" (list (dict "name" "marea" "tags" (list "management")))
+      "permissions" (list (dict "user" "marea" "vhost" "marea" "configure" $ours "write" "^amq\\.default$" "read" $ours))
+      "policies" (list (dict "vhost" "marea" "name" "marea-work" "pattern" "^[a-z0-9-]+\\.(high|normal)$" "apply-to" "queues" "priority" 0 "definition" $policy))
+      | mustToPrettyJson -}}
 {{- end }}
