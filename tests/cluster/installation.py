@@ -11,13 +11,14 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
+from botocore.exceptions import BotoCoreError, ClientError
 from cluster_lab import Lab
 from waiting import wait_until
 
@@ -29,6 +30,7 @@ from loadtest.history import HistoryWriter, load_history
 from loadtest.judge_records import RECORDS_PREFIX, SEPARATOR
 from loadtest.recorded_put import put_recorded
 from marea.clock import SystemClock
+from marea.errors import MareaError
 from marea.lifecycle.state import OPEN_PHASES, JobState
 from marea.settings import Settings, load_settings
 from marea.wiring import build_broker, build_declarations, build_ledger
@@ -110,9 +112,7 @@ class Installation:
 
     def test(self) -> str:
         """`helm test`, which removes its pod once that has succeeded; what it says."""
-        return self.lab.helm(
-            "test", self.release, "--namespace", self.namespace, "--timeout=180s"
-        )
+        return self.lab.helm("test", self.release, "--namespace", self.namespace, "--timeout=180s")
 
     def uninstall(self) -> None:
         self.lab.helm(
@@ -301,25 +301,34 @@ class Installation:
         """Wait until every upload has its record and the platform holds nothing open; the
         seconds that the former took."""
         began = time.monotonic()
-        while still_open := self.open_uploads():
+        while still_open := self._answered(self.open_uploads):
             assert time.monotonic() - began < timeout_s, (
                 f"{len(still_open)} uploads have no record after {timeout_s:.0f} s, e.g."
-                f" {still_open[:5]}; {self.unfinished()}"
+                f" {still_open[:5]}; {self._answered(self.unfinished)}"
             )
             time.sleep(LOOK_S)
         took_s = time.monotonic() - began
-        while left := {} if self._external_store else self.unfinished():
+        while left := [] if self._external_store else self._answered(self.unfinished):
             assert time.monotonic() - began < timeout_s, f"every upload has its record, yet: {left}"
             time.sleep(LOOK_S)
         tell(f"{self.namespace}: every upload had its record after {took_s:.1f} s")
         return took_s
 
-    def unfinished(self) -> dict[str, object]:
+    @staticmethod
+    def _answered(question: Callable[[], list[str]]) -> list[str]:
+        """The answer, or why there is none yet: a server may be on its way back."""
+        try:
+            return question()
+        except (BotoCoreError, ClientError, MareaError) as exc:
+            return [f"unknown: {exc}"]
+
+    def unfinished(self) -> list[str]:
         """What is not over for the platform itself: jobs by phase, messages by queue."""
         jobs = build_ledger(self.settings, SystemClock()).phase_counts()
-        left: dict[str, object] = {phase: jobs[phase] for phase in OPEN_PHASES if jobs.get(phase)}
         depths = build_broker(self.settings).depths(build_declarations(self.settings).pools)
-        return left | {name: str(one) for name, one in depths.items() if one.ready or one.unacked}
+        return [f"{jobs[phase]} {phase}" for phase in OPEN_PHASES if jobs.get(phase)] + [
+            f"{name}: {depth}" for name, depth in depths.items() if depth.ready or depth.unacked
+        ]
 
     def rows(self) -> list[JobState]:
         """Every job that the ledger knows."""

@@ -42,7 +42,7 @@ def test_helm_test_puts_a_picture_into_the_bucket_and_gets_its_result(run: Insta
 
 def test_pods_deleted_by_force_cost_no_upload(run: Installation) -> None:
     with (
-        pods_deleted(run, seed=2, components=EVERYTHING, every_s=5.0),
+        pods_deleted(run, seed=2, components=EVERYTHING, every_s=3.0, times=10),
         run.uploads(journey_files(7), count=500, per_s=15),
     ):
         pass

@@ -20,6 +20,8 @@ from victims import pods_deleted
 from loadtest.demo.corpus import RULES_FILE
 
 VALUES = {**QUICK, "rules": yaml.safe_load(RULES_FILE.read_text())}
+CHANGED = {**VALUES, "notify": {"url": "http://nobody.invalid/"}}
+"""Every process reads it at its start, so every one is replaced; the servers are not."""
 EVERYTHING = ("gateway", "reconciler", "worker", "valkey", "store")
 
 
@@ -59,7 +61,7 @@ def test_the_commands_of_the_notes_work(run: Installation) -> None:
 
 def test_pods_deleted_by_force_cost_no_upload(run: Installation) -> None:
     with (
-        pods_deleted(run, seed=1, components=EVERYTHING, every_s=4.0),
+        pods_deleted(run, seed=1, components=EVERYTHING, every_s=3.0, times=10),
         run.uploads(journey_files(2), count=500, per_s=15),
     ):
         pass
@@ -70,7 +72,7 @@ def test_pods_deleted_by_force_cost_no_upload(run: Installation) -> None:
 def test_upgrade_and_rollback_under_load_interrupt_no_job(run: Installation) -> None:
     before = {row.job.job_id for row in run.rows()}
     with run.uploads(journey_files(3), count=200, per_s=4):
-        run.upgrade({**VALUES, "commonLabels": {"upgraded": "yes"}})
+        run.upgrade(CHANGED)
         run.rollback()
     run.settle(90)
     run.judge()

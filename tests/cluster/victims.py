@@ -13,10 +13,11 @@ from installation import Installation, tell
 
 @contextmanager
 def pods_deleted(
-    run: Installation, seed: int, *, components: tuple[str, ...], every_s: float
+    run: Installation, seed: int, *, components: tuple[str, ...], every_s: float, times: int
 ) -> Iterator[Counter[str]]:
     """While the block runs, each `every_s` a pod of one of `components` is gone without any
-    grace; at the end, one of each at once. Counts the deletions by component."""
+    grace, `times` in all at most; at the end, one of each at once. Counts the deletions by
+    component."""
     chance = random.Random(seed)
     stop = threading.Event()
     deleted: Counter[str] = Counter()
@@ -31,7 +32,9 @@ def pods_deleted(
             deleted[component] += 1
 
     def haunt() -> None:
-        while not stop.wait(every_s):
+        for _ in range(times):
+            if stop.wait(every_s):
+                return
             delete(chance.choice(components))
 
     thread = threading.Thread(target=haunt)
