@@ -72,6 +72,8 @@ clean:  ## Remove what make and the tools wrote here (not the servers' cache)
 	rm -rf service/*.egg-info build dist
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# Compiled here: where PYTHONDONTWRITEBYTECODE is set, each of the thousand processes of a test run
+# would otherwise compile every library anew.
 # The stamp holds the lock that .venv was made from. It is compared, not dated: git sets the
 # file times of a fresh checkout as it likes.
 $(STAMP): requirements.lock pyproject.toml
@@ -83,8 +85,9 @@ $(STAMP): requirements.lock pyproject.toml
 		"on Debian: apt-get install python3-venv"; exit 1; }
 	@if cat requirements.lock pyproject.toml | cmp -s - $@; then touch $@; else \
 		echo "Installing the locked requirements into $(VENV) (1-4 minutes)" && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 			--require-hashes -r requirements.lock && \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e . && \
+		$(BIN)/python -m compileall -q service && \
 		cat requirements.lock pyproject.toml > $@ && echo "Done: $(BIN)/marea"; \
 	fi
