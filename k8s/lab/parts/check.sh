@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # Can this machine run the lab? Looks, tries namespaces that vanish with the probe, changes nothing.
 
-FREE_MB_TO_BUILD=9000  # measured: 2.2 GB of binaries and images, 5 GB of Go's caches; rounded up
-FREE_MB_TO_RUN=3000    # measured: 1.3 GB of unpacked images; the rest is for volumes
-FREE_MB_OF_MEMORY=2000 # measured: 1.0 GB for an empty cluster; the rest is for pods
+FREE_MB_TO_BUILD=9000  # estimated: binaries, images and Go's caches
+FREE_MB_TO_RUN=3000    # estimated: unpacked images, and room for volumes
+FREE_MB_OF_MEMORY=2000 # estimated: an empty cluster, and room for pods
 
 check() {  # one sentence on stdout; 0 if the lab can run, else 1
   local reason
