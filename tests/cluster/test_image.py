@@ -76,7 +76,7 @@ def settings(pods: Pods) -> Mapping[str, str]:
     """MAREA variables of servers of this module's own: a Valkey, and a MinIO with two buckets."""
     pods.start("valkey", "valkey-server", "--dir", "/data", image="lab/valkey:8")
     pods.start(
-        *("minio", "minio", "server", "--quiet", "/data"),
+        *("minio", "server", "--quiet", "/data"),
         image="lab/minio:1",
         variables={"MINIO_ROOT_USER": KEY, "MINIO_ROOT_PASSWORD": SECRET},
     )
