@@ -142,6 +142,10 @@ class Installation:
         items = json.loads(self.kubectl("get", kinds, *more, "--output=json"))["items"]
         return list(items)
 
+    def names(self, kinds: str) -> set[str]:
+        """`kind/name` of each."""
+        return {f"{each['kind']}/{each['metadata']['name']}" for each in self.objects(kinds)}
+
     def pods(self, component: str, **labels: str) -> list[dict[str, Any]]:
         selector = f"app.kubernetes.io/component={component}" + "".join(
             f",{name.replace('_', '/')}={text}" for name, text in labels.items()

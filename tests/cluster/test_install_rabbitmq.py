@@ -14,6 +14,7 @@ from cluster_lab import Lab
 from installation import QUICK, Installation
 from journey_files import journey_files
 from victims import pods_deleted
+from waiting import wait_until
 
 from loadtest.demo.corpus import RULES_FILE
 
@@ -65,4 +66,5 @@ def test_uninstall_leaves_the_volumes_and_nothing_else(run: Installation) -> Non
     run.uninstall()
     claims = {each["metadata"]["name"] for each in run.objects("persistentvolumeclaims")}
     assert claims == {"data-marea-store-0", "data-marea-rabbitmq-0", "data-marea-valkey-0"}
-    assert run.objects("deployments,statefulsets,jobs,pods,services,secrets") == []
+    kinds = "deployments,statefulsets,jobs,pods,services,secrets"
+    wait_until(lambda: not run.names(kinds), "nothing but volumes is left", timeout_s=60)

@@ -16,6 +16,7 @@ from cluster_lab import Lab
 from installation import QUICK, Installation, tell
 from journey_files import journey_files
 from victims import pods_deleted
+from waiting import wait_until
 
 from loadtest.demo.corpus import RULES_FILE
 
@@ -70,16 +71,16 @@ def test_pods_deleted_by_force_cost_no_upload(run: Installation) -> None:
 
 
 def test_upgrade_and_rollback_under_load_interrupt_no_job(run: Installation) -> None:
-    before = {row.job.job_id for row in run.rows()}
+    before = {row.job.id for row in run.rows()}
     with run.uploads(journey_files(3), count=200, per_s=4):
         run.upgrade(CHANGED)
         run.rollback()
     run.settle(90)
     run.judge()
     interrupted = [
-        row.job.job_id
+        row.job.id
         for row in run.rows()
-        if row.job.job_id not in before and (row.suspects or row.attempts > 1)
+        if row.job.id not in before and (row.suspects or row.attempts > 1)
     ]
     assert interrupted == []
 
@@ -88,8 +89,13 @@ def test_uninstall_leaves_the_volumes_and_nothing_else(run: Installation) -> Non
     run.uninstall()
     kinds = "deployments,statefulsets,jobs,pods,services,configmaps,secrets,serviceaccounts"
     more = "networkpolicies,poddisruptionbudgets,ingresses,roles,rolebindings"
-    left = {f"{each['kind']}/{each['metadata']['name']}" for each in run.objects(f"{kinds},{more}")}
-    assert left == {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
+    kept = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
+    # Pods end with the jobs that they run; everything else is gone when helm says so.
+    wait_until(
+        lambda: run.names(f"{kinds},{more}") == kept,
+        f"only {kept} is left, besides the volumes",
+        timeout_s=60,
+    )
     claims = {each["metadata"]["name"] for each in run.objects("persistentvolumeclaims")}
     assert claims == {"data-marea-store-0", "data-marea-valkey-0"}
 
