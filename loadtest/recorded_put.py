@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from loadtest.history import Expected, HistoryWriter, Operation, Oracle, Outcome
+
+if TYPE_CHECKING:
+    from loadtest.demo.corpus import CorpusFile
 
 
 def put_recorded(
@@ -57,3 +60,18 @@ def put_recorded(
     )
     history.record(operation)
     return operation
+
+
+def put_file(client: Any, history: HistoryWriter, bucket: str, file: CorpusFile) -> Operation:
+    """As `put_recorded`, of a file that knows what must become of it."""
+    return put_recorded(
+        client,
+        history,
+        bucket,
+        file.key,
+        file.body,
+        content_type=file.content_type,
+        oracle=file.oracle,
+        pipelines=(file.pipeline,) if file.pipeline else (),
+        expected=file.expected,
+    )

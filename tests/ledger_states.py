@@ -40,3 +40,14 @@ def saved(ledger: Ledger, state: JobState) -> JobState:
 def saved_ids(ledger: Ledger, **scores: dict[str, Any]) -> list[str]:
     """Save one state per keyword and return the ids in the order given."""
     return [saved(ledger, make_state(key, **fields)).job.id for key, fields in scores.items()]
+
+
+def every_state(ledger: Ledger) -> list[JobState]:
+    """Every job that the ledger knows, page by page."""
+    states: list[JobState] = []
+    cursor = None
+    while True:
+        page = ledger.page(cursor=cursor, limit=1000)
+        states.extend(page.states)
+        if (cursor := page.cursor) is None:
+            return states

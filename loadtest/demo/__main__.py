@@ -29,7 +29,7 @@ from loadtest.demo.watch import Ending, wait_for_endings
 from loadtest.evidence import VIOLATIONS
 from loadtest.history import HistoryError, HistoryWriter, load_history
 from loadtest.platform import Platform, PlatformError, Ready, run_audit
-from loadtest.recorded_put import put_recorded
+from loadtest.recorded_put import put_file
 
 UPLOAD_THREADS = 8
 """A burst: all of it is in the bucket before the workers have done a tenth."""
@@ -132,17 +132,7 @@ def _upload(
         task = progress.add_task("uploading", total=len(corpus))
 
         def upload(file: CorpusFile) -> Ending:
-            put = put_recorded(
-                client,
-                history,
-                ready.source_bucket,
-                file.key,
-                file.body,
-                content_type=file.content_type,
-                oracle=file.oracle,
-                pipelines=(file.pipeline,) if file.pipeline else (),
-                expected=file.expected,
-            )
+            put = put_file(client, history, ready.source_bucket, file)
             progress.advance(task)
             return Ending(file, put)
 

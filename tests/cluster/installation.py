@@ -20,15 +20,16 @@ import httpx
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 from cluster_lab import Lab
+from ledger_states import every_state
 from waiting import wait_until
 
 from loadtest.check import check_store
 from loadtest.collect import StoreAddress, open_client
 from loadtest.demo.corpus import RULES_FILE, CorpusFile
-from loadtest.evidence import VIOLATIONS, expected_job_id
+from loadtest.evidence import VIOLATIONS
 from loadtest.history import HistoryWriter, load_history
-from loadtest.judge_records import RECORDS_PREFIX, SEPARATOR
-from loadtest.recorded_put import put_recorded
+from loadtest.open_uploads import open_uploads
+from loadtest.recorded_put import put_file
 from marea.clock import SystemClock
 from marea.errors import MareaError
 from marea.lifecycle.state import OPEN_PHASES, JobState
@@ -243,7 +244,7 @@ class Installation:
         client = open_client(self.store)
         with HistoryWriter(self.history_file) as history:
             for _ in range(count):
-                self._put(client, history, next(files))
+                put_file(client, history, self.buckets[0], next(files))
 
     @contextmanager
     def uploads(self, files: Iterator[CorpusFile], *, count: int, per_s: float) -> Iterator[None]:
@@ -257,7 +258,7 @@ class Installation:
                 pause_s = began + number / per_s - time.monotonic()
                 if pause_s > 0:
                     time.sleep(pause_s)
-                self._put(client, history, next(files))
+                put_file(client, history, self.buckets[0], next(files))
 
         with HistoryWriter(self.history_file) as history:
             thread = threading.Thread(target=upload, args=(history,))
@@ -267,39 +268,12 @@ class Installation:
             finally:
                 thread.join()
 
-    def _put(self, client: Any, history: HistoryWriter, file: CorpusFile) -> None:
-        put_recorded(
-            client,
-            history,
-            self.buckets[0],
-            file.key,
-            file.body,
-            content_type=file.content_type,
-            oracle=file.oracle,
-            pipelines=(file.pipeline,) if file.pipeline else (),
-            expected=file.expected,
-        )
-
     # the end
 
     def open_uploads(self) -> list[str]:
         """Listed versions that have no record yet, as `key@version`, by the listings alone."""
-        pipelines = {one.key: one.expected_pipelines for one in load_history(self.history_file)}
-        client = open_client(self.root_store)
-        source, results = self.buckets
-        pages = client.get_paginator("list_objects_v2").paginate(
-            Bucket=results, Prefix=RECORDS_PREFIX
-        )
-        names = [row["Key"] for page in pages for row in page.get("Contents", [])]
-        recorded = {name.rpartition(SEPARATOR)[2].rpartition(".")[2] for name in names}
-        pages = client.get_paginator("list_object_versions").paginate(Bucket=source)
-        return [
-            f"{row['Key']}@{row['VersionId']}"
-            for page in pages
-            for row in page.get("Versions", [])
-            for pipeline in pipelines.get(row["Key"], ())
-            if expected_job_id(source, row["Key"], row["VersionId"], pipeline) not in recorded
-        ]
+        history = load_history(self.history_file)
+        return open_uploads(open_client(self.root_store), history, *self.buckets)
 
     def settle(self, timeout_s: float) -> float:
         """Wait until every upload has its record and the platform holds nothing open; the
@@ -336,14 +310,7 @@ class Installation:
 
     def rows(self) -> list[JobState]:
         """Every job that the ledger knows."""
-        ledger = build_ledger(self.settings, SystemClock())
-        rows: list[JobState] = []
-        cursor = None
-        while True:
-            page = ledger.page(cursor=cursor, limit=1000)
-            rows.extend(page.states)
-            if (cursor := page.cursor) is None:
-                return rows
+        return every_state(build_ledger(self.settings, SystemClock()))
 
     def judge(self) -> None:
         """The checker's and the audit's verdict; fails the test unless both are clean."""
@@ -364,3 +331,17 @@ class Installation:
         assert verdict.is_valid, counts["findings"][:20]
         assert not counts["vanished"], counts["findings"][:20]
         assert (audit["missing"], audit["duplicates"]) == (0, 0), audit
+
+
+@contextmanager
+def installed(
+    lab: Lab, namespace: str, folder: Path, values: Mapping[str, Any]
+) -> Iterator[Installation]:
+    """An installation in a namespace of its own, which is gone afterwards."""
+    run = Installation(lab, namespace, folder)
+    run.create_namespace()
+    try:
+        run.install(values)
+        yield run
+    finally:
+        run.remove()

@@ -6,12 +6,11 @@ The tests build on each other, in this order.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
 from cluster_lab import Lab
-from installation import QUICK, Installation
+from installation import QUICK, Installation, installed
 from journey_files import journey_files
 from victims import pods_deleted
 from waiting import wait_until
@@ -28,13 +27,8 @@ EVERYTHING = ("gateway", "reconciler", "worker", "valkey", "rabbitmq", "store")
 
 @pytest.fixture(scope="module")
 def run(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    installation = Installation(lab, "on-rabbitmq", Path(tmp_path_factory.mktemp("rabbitmq")))
-    installation.create_namespace()
-    try:
-        installation.install(VALUES)
+    with installed(lab, "on-rabbitmq", tmp_path_factory.mktemp("rabbitmq"), VALUES) as installation:
         yield installation
-    finally:
-        installation.remove()
 
 
 def test_helm_test_puts_a_picture_into_the_bucket_and_gets_its_result(run: Installation) -> None:

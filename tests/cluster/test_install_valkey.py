@@ -8,12 +8,11 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
 from cluster_lab import Lab
-from installation import QUICK, Installation, tell
+from installation import QUICK, Installation, installed, tell
 from journey_files import journey_files
 from victims import pods_deleted
 from waiting import wait_until
@@ -28,13 +27,8 @@ EVERYTHING = ("gateway", "reconciler", "worker", "valkey", "store")
 
 @pytest.fixture(scope="module")
 def run(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    installation = Installation(lab, "on-valkey", Path(tmp_path_factory.mktemp("valkey")))
-    installation.create_namespace()
-    try:
-        installation.install(VALUES)
+    with installed(lab, "on-valkey", tmp_path_factory.mktemp("valkey"), VALUES) as installation:
         yield installation
-    finally:
-        installation.remove()
 
 
 def test_the_first_result_comes_soon_after_helm_install(run: Installation) -> None:

@@ -22,15 +22,16 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 from journey_files import journey_files
+from ledger_states import every_state
 
 from loadtest.check import check_store
 from loadtest.collect import open_client
 from loadtest.demo.corpus import RULES_FILE, CorpusFile
-from loadtest.evidence import VIOLATIONS, expected_job_id
+from loadtest.evidence import VIOLATIONS
 from loadtest.history import HistoryWriter, load_history
-from loadtest.judge_records import RECORDS_PREFIX, SEPARATOR
+from loadtest.open_uploads import open_uploads
 from loadtest.platform import Platform, Ready, run_audit
-from loadtest.recorded_put import put_recorded
+from loadtest.recorded_put import put_file
 from marea.clock import SystemClock
 from marea.errors import BacklogUnavailable
 from marea.lifecycle.state import OPEN_PHASES, JobState
@@ -126,34 +127,13 @@ class Journey:
                 self._put(next(files), history)
 
     def _put(self, file: CorpusFile, history: HistoryWriter) -> None:
-        put_recorded(
-            self.client,
-            history,
-            self.ready.source_bucket,
-            file.key,
-            file.body,
-            content_type=file.content_type,
-            oracle=file.oracle,
-            pipelines=(file.pipeline,) if file.pipeline else (),
-            expected=file.expected,
-        )
+        put_file(self.client, history, self.ready.source_bucket, file)
 
     def open_uploads(self) -> list[str]:
         """Listed versions that have no record yet, as `key@version`."""
-        pipelines = {
-            operation.key: operation.expected_pipelines
-            for operation in load_history(self.history_file)
-        }
-        recorded = self._recorded_ids()
-        bucket = self.ready.source_bucket
-        pages = self.client.get_paginator("list_object_versions").paginate(Bucket=bucket)
-        return [
-            f"{row['Key']}@{row['VersionId']}"
-            for page in pages
-            for row in page.get("Versions", [])
-            for pipeline in pipelines.get(row["Key"], ())
-            if expected_job_id(bucket, row["Key"], row["VersionId"], pipeline) not in recorded
-        ]
+        history = load_history(self.history_file)
+        ready = self.ready
+        return open_uploads(self.client, history, ready.source_bucket, ready.results_bucket)
 
     def _open_uploads_once_listed(self) -> list[str]:
         """The store may still be on its way back."""
@@ -161,13 +141,6 @@ class Journey:
             return self.open_uploads()
         except (BotoCoreError, ClientError) as exc:
             return [f"unknown: {exc}"]
-
-    def _recorded_ids(self) -> set[str]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.ready.results_bucket, Prefix=RECORDS_PREFIX
-        )
-        names = (row["Key"] for page in pages for row in page.get("Contents", []))
-        return {name.rpartition(SEPARATOR)[2].rpartition(".")[2] for name in names}
 
     def settle(self, timeout_s: float = SETTLE_S) -> float:
         """Wait until every listed upload has its record, and then until the platform itself
@@ -247,14 +220,7 @@ class Journey:
 
     def rows(self) -> list[JobState]:
         """Every job that the ledger knows."""
-        ledger = build_ledger(self.settings, SystemClock())
-        rows: list[JobState] = []
-        cursor = None
-        while True:
-            page = ledger.page(cursor=cursor, limit=1000)
-            rows.extend(page.states)
-            if (cursor := page.cursor) is None:
-                return rows
+        return every_state(build_ledger(self.settings, SystemClock()))
 
     def deliveries(self) -> Counter[str]:
         """How the workers' deliveries ended, from their logs."""

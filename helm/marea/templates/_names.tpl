@@ -63,10 +63,6 @@ annotations:
 {{- end -}}
 {{- end }}
 
-{{- define "marea.image" -}}
-{{ include "marea.imageReference" (dict "image" .Values.image "tag" .Chart.AppVersion) }}
-{{- end }}
-
 {{/* (dict "root" $ "component" "worker") */}}
 {{- define "marea.serviceAccountName" -}}
 {{- $account := (index .root.Values .component).serviceAccount -}}

@@ -31,8 +31,7 @@
     - {protocol: TCP, port: 53}
 {{- end }}
 
-{{/* (dict "root" $ "url" URL "defaults" (dict "https" 443 …)): egress to an external address, on its
-     ports */}}
+{{/* (dict "root" $ "url" URL): egress to an external address, on its ports */}}
 {{- define "marea.toOutside" -}}
 {{- $scheme := first (splitList "://" .url) -}}
 {{- $hosts := regexReplaceAll "^[a-z0-9+]+://([^@/]*@)?([^/?]*).*$" .url "${2}" -}}

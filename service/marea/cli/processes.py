@@ -103,10 +103,10 @@ def worker(
 
     SIGTERM lets the running ones finish; a second one does not.
     """
+    from marea.worker.liveness import check_liveness as judge
+
     session = session_of(context)
     if check_liveness is not None:
-        from marea.worker.liveness import check_liveness as judge
-
         _tell_verdict(judge(check_liveness, _now(), max_age_s))
     overrides: dict[str, Any] = {"worker": {}}
     if pool is not None:
@@ -125,8 +125,6 @@ def worker(
         structlog.get_logger("marea.start").warning(
             "no rule and no pipeline names this pool", pool=settings.worker.pool, known=pools
         )
-    from marea.worker.liveness import check_liveness as judge
-
     _answer_probes(settings.worker, judge)
     _require_store(settings, settings.worker.liveness_file)
     raise typer.Exit(run_worker(settings))
@@ -139,18 +137,16 @@ def reconciler(
     max_age_s: float = typer.Option(180.0, min=0.0, help=MAX_AGE_HELP),
 ) -> None:
     """Find and put right what events, brokers and workers lost."""
+    from marea.telemetry.liveness import check_sign
+
     session = session_of(context)
     if check_liveness is not None:
-        from marea.telemetry.liveness import check_sign
-
         _tell_verdict(check_sign(check_liveness, _now(), max_age_s))
     _configure_logs(session.settings)
     _say_start("reconciler", session.settings)
     from marea.reconciler.compose import build_reconciler
 
     _require_sound(session.settings, with_broker=True)
-    from marea.telemetry.liveness import check_sign
-
     _answer_probes(session.settings.reconciler, check_sign)
     _require_store(session.settings, session.settings.reconciler.liveness_file)
     process = build_reconciler(session.settings)
