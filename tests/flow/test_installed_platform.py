@@ -114,9 +114,10 @@ def uploads_end_as_they_must(platform: InstalledPlatform) -> None:
 
     def is_complete() -> bool:
         audited = platform.run("uploader", "audit", "--json")
-        return audited.returncode == 0
+        # a job in flight is not missing, so the exit status alone is 0 before it ends
+        return audited.returncode == 0 and json.loads(audited.stdout)["classes"]["in_flight"] == 0
 
-    wait_until(is_complete, "the audit is at 0", timeout_s=START_S)
+    wait_until(is_complete, "the audit is at 0 and nothing is in flight", timeout_s=START_S)
     verdict = check_store(
         load_history(history_file), address, source_buckets=["uploads"], results_bucket="results"
     )
