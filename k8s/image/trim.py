@@ -40,6 +40,7 @@ RULES = (
             }
         ),
     ),
+    Rule("kubernetes", ("aio",), "a second copy of the client, for asyncio; nothing else loads it"),
     Rule("boto3", ("data/*", "examples"), "the resource API is not used, clients are"),
     Rule("pyarrow", ("include", "includes", "src", "*.pxd", "*.pxi", "*.pyx"), "for compilers"),
     Rule(

@@ -158,6 +158,16 @@ GUARDS: dict[str, tuple[dict[str, Any], str]] = {
         "pools: there is no pool named quarantine; jobs that were there when a worker was lost"
         " would wait for ever: add {name: quarantine, concurrency: 1}",
     ),
+    "a rule for a pool that is not there": (
+        {"rules": {"rules": [{"name": "raw", "pipelines": ["copy"], "pool": "bulk"}]}},
+        "rules: raw sends jobs to the pool bulk, which is not among pools (images, tables,"
+        " quarantine); they would wait for ever: add it there, or name another",
+    ),
+    "a pipeline, as text, for a pool that is not there": (
+        {"pipelines": "pipelines: [{name: card, pool: cards, steps: [orient]}]"},
+        "pipelines: card sends jobs to the pool cards, which is not among pools (images, tables,"
+        " quarantine); they would wait for ever: add it there, or name another",
+    ),
     "no address of the broker": (
         {"broker": {"kind": "external"}},
         "broker.kind is external, so broker.external.url is needed, e.g."

@@ -74,7 +74,9 @@ def pods(lab: Lab) -> Iterator[Pods]:
 @pytest.fixture(scope="module")
 def settings(pods: Pods) -> Mapping[str, str]:
     """MAREA variables of servers of this module's own: a Valkey, and a MinIO with two buckets."""
-    pods.start("valkey", "valkey-server", "--dir", "/data", image="lab/valkey:8")
+    # Without a password it would answer its own host only.
+    valkey_arguments = ("valkey-server", "--dir", "/data", "--protected-mode", "no")
+    pods.start("valkey", *valkey_arguments, image="lab/valkey:8")
     pods.start(
         *("minio", "server", "--quiet", "/data"),
         image="lab/minio:1",

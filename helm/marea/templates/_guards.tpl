@@ -52,6 +52,15 @@
 {{- if not (has "quarantine" $names) -}}
 {{- $problems = append $problems "pools: there is no pool named quarantine; jobs that were there when a worker was lost would wait for ever: add {name: quarantine, concurrency: 1}" -}}
 {{- end -}}
+{{- range $what, $document := dict "rules" .Values.rules "pipelines" .Values.pipelines -}}
+{{- if $document -}}
+{{- range (include "marea.document" $document | fromYaml | dig $what list) -}}
+{{- if and (kindIs "map" .) (hasKey . "pool") (not (has .pool $names)) -}}
+{{- $problems = append $problems (printf "%s: %s sends jobs to the pool %s, which is not among pools (%s); they would wait for ever: add it there, or name another" $what (default "one without a name" .name | toString) (toString .pool) (join ", " $names)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- toYaml $problems -}}
 {{- end }}
 

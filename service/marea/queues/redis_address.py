@@ -169,7 +169,8 @@ _CLIENT_IN_TEXT = re.compile(r"<redis\.client\.Redis\(.*?host=([^,]+),port=(\d+)
 """How redis-py spells a sentinel that did not answer, with its forty options."""
 _CLOSED = (
     "the server closed the connection, as one does that is stopping, or wants TLS (rediss://),"
-    " or a certificate of ours (ssl_certfile and ssl_keyfile)"
+    " or a certificate of ours (ssl_certfile and ssl_keyfile), or has no password and so answers"
+    " its own host alone (protected-mode)"
 )
 _MEANINGS = {
     "Hostname mismatch": "the server's certificate is for another name than the URL's",
@@ -183,6 +184,7 @@ _MEANINGS = {
     "EOF occurred in violation": _CLOSED,
     "reset by peer": _CLOSED,
     "Connection closed by server": _CLOSED,
+    "Broken pipe": _CLOSED,
     "invalid username-password pair": "the server refuses this user and password",
     "AuthenticationError": "the sentinels refuse the user or password for them, or ask for one",
     "Authentication required": "the server asks for a user and password",
