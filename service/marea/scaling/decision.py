@@ -8,6 +8,15 @@ from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
+class Adopted:
+    """A scale that somebody set by hand, and until when it is not lowered again."""
+
+    replicas: int
+    before: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """Made once per pool and tick; kept in the ledger, so that it can be asked for later."""
 
@@ -22,9 +31,14 @@ class Decision:
     wanted: int | None = None
     """The scale as it was read."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
-    """What was read."""
+    """What was read, and the target."""
     bounds: Mapping[str, float] = field(default_factory=dict)
-    """Each term of the formula, in replicas."""
+    """Each term of the formula, in replicas (`horizon_s` in seconds)."""
+    adopted: Adopted | None = None
+    release: int = 0
+    """Busy replicas that are to take no further job, since other pools wait for their share."""
+    applied: int | None = None
+    """The scale as it was left; filled in by whoever applied the decision."""
 
     @property
     def is_hold(self) -> bool:
@@ -33,6 +47,7 @@ class Decision:
 
     def as_json(self) -> dict[str, Any]:
         """What `from_json` reads back."""
+        kept = self.adopted
         return {
             "pool": self.pool,
             "at": self.at,
@@ -42,18 +57,31 @@ class Decision:
             "wanted": self.wanted,
             "inputs": dict(self.inputs),
             "bounds": dict(self.bounds),
+            "adopted": kept
+            and {"replicas": kept.replicas, "before": kept.before, "until": kept.until},
+            "release": self.release,
+            "applied": self.applied,
         }
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Self:
         """Unknown keys, of a later version, are left out."""
+        kept = body.get("adopted")
         return cls(
             pool=str(body["pool"]),
             at=float(body["at"]),
-            replicas=None if body["replicas"] is None else int(body["replicas"]),
+            replicas=_int_or_none(body["replicas"]),
             limiter=str(body["limiter"]),
             reason=str(body["reason"]),
-            wanted=None if body.get("wanted") is None else int(body["wanted"]),
+            wanted=_int_or_none(body.get("wanted")),
             inputs=dict(body.get("inputs", {})),
             bounds={str(name): float(value) for name, value in body.get("bounds", {}).items()},
+            adopted=kept
+            and Adopted(int(kept["replicas"]), int(kept["before"]), float(kept["until"])),
+            release=int(body.get("release", 0)),
+            applied=_int_or_none(body.get("applied")),
         )
+
+
+def _int_or_none(value: Any) -> int | None:
+    return None if value is None else int(value)

@@ -1,0 +1,191 @@
+"""The averages that the policy rests on: service time per pipeline and size class, arrivals.
+
+All values are immutable: `seen` and `read` return the next one, so a decision can be made again
+from what it was made of.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+UNKNOWN_SERVICE_S = 1.0
+"""Assumed of a kind of job of which none was measured yet. Arbitrary; between a thumbnail
+(0.05 s) and a table (10 s), and corrected by the first job that ends."""
+
+NEWEST_WEIGHT = 0.1
+"""The share of the newest job in the mean of its kind. Arbitrary: the last 20 jobs make 88 %."""
+
+OVERALL_WEIGHT = 0.01
+"""The same for the mean of all jobs, which differ more. Arbitrary: the last 200 make 87 %."""
+
+MAX_KINDS = 1000
+"""Kinds kept; the one that was least seen goes. Pipelines are tens, size classes a dozen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Jobs that are expected to take about as long."""
+
+    pipeline: str
+    size_class: int
+    """Files of size_bytes <= 4**n KiB; see `size_class`."""
+
+
+def size_class(size_bytes: int) -> int:
+    """0 up to 1 KiB, then one class for each factor of 4 (derived: time grows about with the
+    size, so within a class it differs by a factor of 2 from its middle)."""
+    return 0 if size_bytes <= 1024 else math.ceil(math.log(size_bytes / 1024, 4))
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """An exponentially weighted mean that starts as the plain one."""
+
+    mean_s: float
+    count: int
+
+    def with_another(self, seconds: float, weight: float = NEWEST_WEIGHT) -> Mean:
+        count = self.count + 1
+        weight = max(weight, 1.0 / count)
+        return Mean(self.mean_s + weight * (seconds - self.mean_s), count)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTimes:
+    """What jobs took, per kind; a kind not seen yet is estimated by its neighbours."""
+
+    kinds: Mapping[Kind, Mean] = field(default_factory=dict)
+    overall: Mean = Mean(0.0, 0)
+
+    def seen(self, kind: Kind, seconds: float) -> ServiceTimes:
+        """With one more finished job. A duration that makes no sense is left out."""
+        if not (math.isfinite(seconds) and seconds >= 0.0):
+            return self
+        kinds = dict(self.kinds)
+        kinds[kind] = kinds[kind].with_another(seconds) if kind in kinds else Mean(seconds, 1)
+        if len(kinds) > MAX_KINDS:
+            rarest = min((k for k in kinds if k != kind), key=lambda k: kinds[k].count)
+            del kinds[rarest]
+        return ServiceTimes(kinds, self.overall.with_another(seconds, OVERALL_WEIGHT))
+
+    def expected_s(self, kind: Kind) -> float:
+        """Of this kind; else of the same pipeline's nearest size; else of all; else unknown."""
+        known = self.kinds.get(kind)
+        if known is not None:
+            return known.mean_s
+        near = [each for each in self.kinds if each.pipeline == kind.pipeline]
+        if near:
+            nearest = min(
+                near, key=lambda each: (abs(each.size_class - kind.size_class), each.size_class)
+            )
+            return self.kinds[nearest].mean_s
+        return self.mean_s
+
+    @property
+    def mean_s(self) -> float:
+        """Of the jobs as they come, each kind by how often it comes."""
+        return self.overall.mean_s if self.overall.count else UNKNOWN_SERVICE_S
+
+    def work_s(self, mix: Mapping[Kind, int]) -> float:
+        """Work-seconds of so many jobs of each kind."""
+        return sum(count * self.expected_s(kind) for kind, count in mix.items())
+
+    def longest_s(self, kinds: Iterable[Kind]) -> float:
+        return max((self.expected_s(kind) for kind in kinds), default=0.0)
+
+    def as_json(self) -> dict[str, Any]:
+        """What `from_json` reads back."""
+        return {
+            "overall": [self.overall.mean_s, self.overall.count],
+            "kinds": [
+                [kind.pipeline, kind.size_class, mean.mean_s, mean.count]
+                for kind, mean in self.kinds.items()
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Self:
+        return cls(
+            {
+                Kind(str(row[0]), int(row[1])): Mean(float(row[2]), int(row[3]))
+                for row in body["kinds"]
+            },
+            Mean(float(body["overall"][0]), int(body["overall"][1])),
+        )
+
+
+FAST_S, SLOW_S = 15.0, 60.0
+"""Time constants of the two rates. Arbitrary: the slow one steadies a trickle, the fast one
+forgets a burst before its replicas have outlived their work."""
+
+SILENT_GAPS = 5.0
+"""After a silence of so many mean gaps (and `FAST_S`) arrivals have stopped. Derived: of Poisson
+arrivals 1 gap in 148 is as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Arrivals per second: the lesser of a fast and a slow average.
+
+    A burst lifts the slow one little and leaves the fast one soon, so it is counted once, as
+    queue, and hardly as a rate that is to last. A steady load has both agree. Between arrivals
+    further apart than `FAST_S` both averages vanish, and the mean gap still knows better.
+    """
+
+    at: float
+    """Of the last reading."""
+    fast_per_s: float = 0.0
+    slow_per_s: float = 0.0
+    total: int | None = None
+    """Jobs counted so far, to take the next reading's difference from."""
+    last_at: float | None = None
+    """When arrivals were last seen."""
+    gap_s: float | None = None
+    """Mean time between two arrivals; None before the second."""
+
+    def read(self, total: int, now: float) -> Arrivals:
+        """With the counter of arrivals read again. A counter or clock that went back starts
+        again from there, without a guess at what was missed."""
+        if self.total is None or total < self.total or now < self.at:
+            return replace(self, at=now, total=total, last_at=None)
+        elapsed_s = now - self.at
+        if elapsed_s <= 0.0:
+            return self
+        count = total - self.total
+        return Arrivals(
+            now,
+            _decayed(self.fast_per_s, count, elapsed_s, FAST_S),
+            _decayed(self.slow_per_s, count, elapsed_s, SLOW_S),
+            total,
+            now if count else self.last_at,
+            self._gap_after(count, now),
+        )
+
+    def _gap_after(self, count: int, now: float) -> float | None:
+        if not count or self.last_at is None:
+            return self.gap_s
+        gap_s = (now - self.last_at) / count
+        if self.gap_s is None:
+            return gap_s
+        return self.gap_s + (1.0 - (1.0 - NEWEST_WEIGHT) ** count) * (gap_s - self.gap_s)
+
+    @property
+    def per_s(self) -> float:
+        """The rate that may be expected to last; 0 once arrivals have stopped."""
+        average = min(self.fast_per_s, self.slow_per_s)
+        if self.last_at is None:
+            return 0.0
+        silence_s = self.at - self.last_at
+        if self.gap_s is None:
+            return average if silence_s <= SLOW_S else 0.0
+        if silence_s > max(SILENT_GAPS * self.gap_s, FAST_S):
+            return 0.0
+        return max(average, 1.0 / self.gap_s) if self.gap_s > FAST_S / 2 else average
+
+
+def _decayed(per_s: float, count: int, elapsed_s: float, constant_s: float) -> float:
+    keep = math.exp(-elapsed_s / constant_s)
+    return per_s * keep + count / elapsed_s * (1.0 - keep)
