@@ -108,7 +108,8 @@ class Backlog:
     unacked: int
     """Jobs that workers hold, running or fetched ahead."""
     busy: int
-    """Slots that run a job; all slots of a replica without heartbeat."""
+    """Slots that run a job, of replicas that are not ending; all slots of one without
+    heartbeat."""
     work_s: float
     """Work-seconds of the ready jobs, by measured service time."""
     arrivals_per_s: float

@@ -105,7 +105,7 @@ def _cut(decision: Decision, fair: int, now: int, budget: int) -> Decision:
     if granted >= wants:
         return decision
     busy = int(decision.bounds.get("busy", 0))
-    release = max(0, busy - granted) if fair < wants else decision.release
+    release = max(0, busy - granted)
     reason = f"{granted}: of {wants} wanted, "
     if fair < wants:
         reason += f"its share of the budget of {budget} replicas"

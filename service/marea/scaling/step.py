@@ -141,13 +141,14 @@ def _fewer(
     lease_s: float,
 ) -> Step:
     excess = wanted - need
-    unborn = [each for each in replicas if each.state == "pending"]
-    withdrawn = min(excess, wanted - len(replicas) + len(unborn))
+    unborn = sorted(each.name for each in replicas if each.state == "pending")
+    unlisted = wanted - len(replicas)
+    withdrawn = min(excess, unlisted + len(unborn))
     if withdrawn:
         # The ReplicaSet takes these before any other, so nothing else may happen beside it.
         return Step(
             scale_to=wanted - withdrawn,
-            remove=tuple(sorted(each.name for each in unborn)[-withdrawn:]),
+            remove=tuple(unborn[len(unborn) - max(0, withdrawn - unlisted) :]),
             waiting="" if withdrawn == excess else "more are to go after those not yet up",
         )
     chosen, lifted = _choice(replicas, excess, decision.release, now)
