@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
-from cluster_lab import Lab
+from cluster_lab import CommandFailed, Lab
 from ledger_states import every_state
 from waiting import wait_until
 
@@ -173,12 +173,14 @@ class Installation:
     def wait_for_log(self, component: str, text: str, timeout_s: float = 60.0) -> None:
         """Until a pod of `component` has said `text`."""
         selector = f"app.kubernetes.io/component={component}"
-        wait_until(
-            lambda: text in self.kubectl("logs", f"--selector={selector}", "--tail=-1"),
-            f"{component} says {text!r}",
-            timeout_s=timeout_s,
-            poll_s=LOOK_S,
-        )
+
+        def is_said() -> bool:
+            try:
+                return text in self.kubectl("logs", f"--selector={selector}", "--tail=-1")
+            except CommandFailed:  # its container is being made
+                return False
+
+        wait_until(is_said, f"{component} says {text!r}", timeout_s=timeout_s, poll_s=LOOK_S)
 
     def gateway_readiness(self) -> str:
         """What `/readyz` answers."""
@@ -286,7 +288,8 @@ class Installation:
             )
             time.sleep(LOOK_S)
         took_s = time.monotonic() - began
-        while left := [] if self._external_store else self._answered(self.unfinished):
+        is_asked = not self._external_store and self._has_own_ledger
+        while left := self._answered(self.unfinished) if is_asked else []:
             assert time.monotonic() - began < timeout_s, f"every upload has its record, yet: {left}"
             time.sleep(LOOK_S)
         tell(f"{self.namespace}: every upload had its record after {took_s:.1f} s")
@@ -299,6 +302,10 @@ class Installation:
             return question()
         except (BotoCoreError, ClientError, MareaError) as exc:
             return [f"unknown: {exc}"]
+
+    @property
+    def _has_own_ledger(self) -> bool:
+        return bool(self._values.get("ledger", {}).get("kind") != "external")
 
     def unfinished(self) -> list[str]:
         """What is not over for the platform itself: jobs by phase, messages by queue."""

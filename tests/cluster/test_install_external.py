@@ -130,7 +130,7 @@ def test_a_store_without_events_is_swept(lab: Lab, servers: StoreAddress, tmp_pa
     values = external_store("no-events")
     with installed(lab, "no-events", tmp_path, values, servers) as run:
         uploads_become_results(run)
-        assert "helm test" in run.notes()
+        assert "helm -n no-events test marea" in run.notes()
         assert "No bucket events are connected" in run.notes()
 
 

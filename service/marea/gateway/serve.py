@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import threading
 from types import FrameType
 
@@ -112,6 +113,12 @@ def serve(settings: Settings) -> int:
             log.info("the object store is ready")
         _leave_to_nobody()
 
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # uvicorn raises SIGTERM once more when it has ended in order: for an exit status of 0 it must
+    # not kill then.
+    signal.signal(signal.SIGTERM, stop)
     threading.Thread(target=probe_store, name="store-probe", daemon=True).start()
     _leave_to_nobody()
     server.run()

@@ -98,4 +98,7 @@ class WorkerBeat:
     held: int = 0
     """Messages delivered to it and not yet acknowledged."""
     draining: bool = False
+    """Told to end: it finishes what it runs."""
+    consuming: bool = True
+    """Whether it takes jobs; False while it drains, or obeys a drain lease."""
     started_at: float = 0.0

@@ -3,24 +3,26 @@
 A job's row is one string of three lines, because a string costs 1 allocation where a hash
 of its fields costs 30:
 
-    <rev> TAB <phase index> TAB <tenant> TAB <end of retention, "" while open>
+    <rev> TAB <phase index> TAB <tenant> TAB <end of retention, "" while open> TAB <kind>
     <the job's message>
     <the state's fields, those that differ from their default, under short names>
 
-The first line is all that the compare-and-swap script reads. The job's id is in the row's
+The first line is all that the compare-and-swap script reads; a row of before there were kinds
+has four columns. The job's id is in the row's
 name and follows from the job, so the row has none.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
 from marea.errors import LedgerUnavailable
 from marea.lifecycle.state import JobState, WorkerBeat
 from marea.messages.job import Job
 from marea.messages.notification import Notification
+from marea.results.demand import kind_of, kind_text
 from marea.results.index import escaped, placement
 
 _SHORT_NAMES = {
@@ -39,6 +41,8 @@ _SHORT_NAMES = {
     "code": "c",
     "reason": "r",
 }
+
+_BEAT_FIELDS = tuple(each.name for each in fields(WorkerBeat))
 
 
 class Row(NamedTuple):
@@ -62,7 +66,8 @@ def encode_row(state: JobState, expires_at: float | None) -> str:
         for name, short in _SHORT_NAMES.items()
         if (value := getattr(state, name)) not in (0, "")
     }
-    header = f"{state.rev}\t{index}\t{escaped(state.job.tenant)}\t{expiry}"
+    kind = kind_text(kind_of(state))
+    header = f"{state.rev}\t{index}\t{escaped(state.job.tenant)}\t{expiry}\t{kind}"
     return f"{header}\n{state.job.to_json()}\n{dump_json(fields)}"
 
 
@@ -74,7 +79,7 @@ def decode_row(text: str) -> Row:
     """
     try:
         header, job, fields_text = text.split("\n", 2)
-        rev, _index, _tenant, expiry = header.split("\t")
+        rev, _index, _tenant, expiry, *_kind = header.split("\t")
         fields = json.loads(fields_text)
         known = {name: fields[short] for name, short in _SHORT_NAMES.items() if short in fields}
         state = JobState(job=Job.from_json(job), rev=int(rev), **known)
@@ -91,7 +96,9 @@ def decode_beat(text: str) -> WorkerBeat:
     """The inverse of `encode_beat`. Raises `LedgerUnavailable` as `decode_row` does."""
     try:
         body = json.loads(text)
-        return WorkerBeat(**{**body, "active": tuple(body["active"])})
+        # A newer worker may tell more: the reconciler of before must not lose sight of it.
+        known = {name: body[name] for name in _BEAT_FIELDS if name in body}
+        return WorkerBeat(**{**known, "active": tuple(body["active"])})
     except (ValueError, TypeError, KeyError) as exc:
         raise LedgerUnavailable(f"a worker's beat cannot be read: {exc}") from exc
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from marea.lifecycle.state import JobState, Phase, WorkerBeat
 from marea.messages.job import Priority
 from marea.messages.notification import Notification
+from marea.results.demand import Demand
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,10 @@ class Ledger(Protocol):
         if none did. A queued job published well before it was overtaken (design rule 6)."""
         ...
 
+    def demand(self) -> Demand:
+        """What waits and what came, per pool, with how long jobs took; one round trip."""
+        ...
+
     def phase_counts(self) -> Mapping[Phase, int]:
         """Jobs per phase; terminal phases count within retention only."""
         ...
@@ -115,7 +120,14 @@ class Ledger(Protocol):
         ...
 
     # workers
-    def beat(self, beat: WorkerBeat) -> None: ...
+    def beat(self, beat: WorkerBeat) -> float:
+        """Save it; returns the end of the worker's drain lease, 0.0 if it has none. A worker
+        with one that has not ended takes no more jobs."""
+        ...
+
+    def lease_drains(self, until: Mapping[str, float]) -> None:
+        """Set drain leases: worker -> end; 0.0 lifts one. Gone with the worker."""
+        ...
 
     def worker(self, worker: str, now: float) -> WorkerBeat | None:
         """The last beat if `now < expires_at`."""

@@ -21,8 +21,10 @@ from marea.messages.job import Priority
 from marea.messages.notification import Notification
 from marea.messages.record import TERMINAL_STATES
 from marea.results.codec import Row, decode_notification, dump_json, encode_notification
+from marea.results.demand import Demand, PoolDemand, Served, kind_of, ran_s
 from marea.results.index import Position, cursor_at, lane, parse_cursor, placement
 from marea.results.ledger import JobPage, OpenCount
+from marea.scaling.service_times import Kind
 
 WATCH_BACKLOG = 10_000
 """Unread states after which a watcher is cut off, about what Redis' own limit of 8 MB for a
@@ -43,7 +45,10 @@ class MemoryLedger:
         }
         self._phase_of: dict[str, Phase] = {}
         self._started: dict[tuple[str, Priority], float] = {}
+        self._arrived: Counter[str] = Counter()
+        self._served: dict[Kind, Served] = {}
         self._workers: dict[str, WorkerBeat] = {}
+        self._drains: dict[str, float] = {}
         self._outbox: dict[str, str] = {}
         self._due: dict[str, float] = {}
         self._values: dict[str, tuple[str, float | None]] = {}
@@ -77,6 +82,7 @@ class MemoryLedger:
                 return None
             saved = state.but(rev=state.rev + 1)
             expires_at = self._clock.now() + self._retention_s if saved.is_terminal else None
+            self._count(row.state if row else None, saved)
             self._discard(job_id)
             self._rows[saved.phase][job_id] = Row(saved, expires_at)
             self._phase_of[job_id] = saved.phase
@@ -119,6 +125,24 @@ class MemoryLedger:
             queued = Counter(lane(row.state) for row in self._rows["queued"].values())
             running = Counter(lane(row.state) for row in self._rows["running"].values())
         return {key: OpenCount(queued[key], running[key]) for key in queued.keys() | running.keys()}
+
+    def demand(self) -> Demand:
+        with self._lock:
+            queued: dict[str, list[JobState]] = {}
+            for row in self._rows["queued"].values():
+                queued.setdefault(lane(row.state)[0], []).append(row.state)
+            running = Counter(lane(row.state)[0] for row in self._rows["running"].values())
+            names = self._arrived.keys() | queued.keys() | running.keys()
+            pools = {
+                name: PoolDemand(
+                    queued=Counter(kind_of(state) for state in queued.get(name, ())),
+                    running=running[name],
+                    oldest_at=min((s.published_at for s in queued.get(name, ())), default=0.0),
+                    arrived=self._arrived[name],
+                )
+                for name in names
+            }
+            return Demand(pools, dict(self._served))
 
     def last_started_publish(self, pool: str, priority: Priority) -> float:
         with self._lock:
@@ -173,9 +197,14 @@ class MemoryLedger:
 
     # workers
 
-    def beat(self, beat: WorkerBeat) -> None:
+    def beat(self, beat: WorkerBeat) -> float:
         with self._lock:
             self._workers[beat.worker] = beat
+            return self._drains.get(beat.worker, 0.0)
+
+    def lease_drains(self, until: Mapping[str, float]) -> None:
+        with self._lock:
+            self._drains.update(until)
 
     def worker(self, worker: str, now: float) -> WorkerBeat | None:
         with self._lock:
@@ -190,6 +219,7 @@ class MemoryLedger:
     def forget_worker(self, worker: str) -> None:
         with self._lock:
             self._workers.pop(worker, None)
+            self._drains.pop(worker, None)
 
     # outbox
 
@@ -259,6 +289,15 @@ class MemoryLedger:
                 if not is_subscribed:
                     raise LedgerUnavailable("the watcher fell behind; watch again") from None
                 yield None
+
+    def _count(self, before: JobState | None, saved: JobState) -> None:
+        was_in = before.phase if before else None
+        if saved.phase in IN_BROKER_PHASES and was_in not in IN_BROKER_PHASES:
+            self._arrived[lane(saved)[0]] += 1
+        seconds = ran_s(saved)
+        if was_in == "running" and seconds is not None:
+            known = self._served.get(kind_of(saved), Served(0, 0.0))
+            self._served[kind_of(saved)] = Served(known.jobs + 1, known.seconds + seconds)
 
     def _announce(self, state: JobState) -> None:
         for announced in list(self._watchers):

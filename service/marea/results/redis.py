@@ -7,8 +7,10 @@ index entries in one step, so an index cannot disagree with the rows. Keys, unde
     jobs                           zset of all ids by created_at
     queued: running: waiting: …    one zset per phase (and lane or tenant), see index.py
     owners tenants started         hashes: running id → worker; jobs in the broker; rule 6
+    mix:<lane> arrived served:…    hashes of counters, see demand.py
     lanes waiting-tenants          sets: which queued/running and waiting zsets there are
-    workers                        hash of beats; one silent for the retention is dropped
+    workers drains                 hashes of beats and drain leases; a worker silent for the
+                                   retention is dropped
     outbox outbox:entries          zset by due_at, hash of bodies
     value:<name> notes:<kind>      string, capped list
 
@@ -30,7 +32,6 @@ from typing import Any, cast
 
 import redis
 from redis.backoff import NoBackoff
-from redis.client import PubSub
 from redis.retry import Retry
 
 from marea.clock import Clock
@@ -41,6 +42,7 @@ from marea.messages.notification import Notification
 from marea.messages.record import TERMINAL_STATES
 from marea.queues.redis_address import ledger_address, open_client
 from marea.results import codec
+from marea.results.demand import Demand, demand_of
 from marea.results.index import (
     Position,
     cursor_at,
@@ -51,10 +53,11 @@ from marea.results.index import (
     unescaped,
 )
 from marea.results.ledger import JobPage, OpenCount
-from marea.results.redis_calls import run, run_many, translated
+from marea.results.redis_calls import announced, run, run_many, translated
 from marea.results.redis_scripts import (
     ScriptCall,
     counts_call,
+    demand_call,
     milliseconds,
     outbox_due_call,
     page_call,
@@ -162,6 +165,10 @@ class RedisLedger:
             for name in lanes
         }
 
+    def demand(self) -> Demand:
+        call = demand_call(self._prefix)
+        return demand_of(*self._read(lambda client: run(client, call)))
+
     def last_started_publish(self, pool: str, priority: Priority) -> float:
         lane = lane_name(pool, priority)
         text = self._read(lambda client: client.hget(self._name("started"), lane))
@@ -212,10 +219,17 @@ class RedisLedger:
 
     # workers
 
-    def beat(self, beat: WorkerBeat) -> None:
-        self._write(
-            lambda client: client.hset(self._name("workers"), beat.worker, codec.encode_beat(beat))
+    def beat(self, beat: WorkerBeat) -> float:
+        _, until = self._write_together(
+            ("HSET", "workers", beat.worker, codec.encode_beat(beat)),
+            ("HGET", "drains", beat.worker),
         )
+        return float(until or 0.0)
+
+    def lease_drains(self, until: Mapping[str, float]) -> None:
+        if until:
+            pairs = [text for worker, at in until.items() for text in (worker, repr(at))]
+            self._write_together(("HSET", "drains", *pairs))
 
     def worker(self, worker: str, now: float) -> WorkerBeat | None:
         text = self._read(lambda client: client.hget(self._name("workers"), worker))
@@ -231,7 +245,7 @@ class RedisLedger:
         return [beat for beat in beats if now < beat.expires_at]
 
     def forget_worker(self, worker: str) -> None:
-        self._write(lambda client: client.hdel(self._name("workers"), worker))
+        self._write_together(("HDEL", "workers", worker), ("HDEL", "drains", worker))
 
     # outbox
 
@@ -283,12 +297,12 @@ class RedisLedger:
         """Subscribed when this returns. A lost connection raises `LedgerUnavailable` rather
         than resubscribing in silence: states may have been missed, so watch again and load."""
         with translated():
-            channel: PubSub = self._client().pubsub()  # type: ignore[no-untyped-call]
+            channel = self._client().pubsub()  # type: ignore[no-untyped-call]
             channel.subscribe(self._name("saved"))
             confirmation = channel.get_message(timeout=self._settings.timeout_s)
         if confirmation is None:
             raise LedgerUnavailable("the ledger did not confirm the subscription")
-        return _announced(channel, poll_s)
+        return announced(channel, poll_s)
 
     def ping(self) -> None:
         self._read(lambda client: client.ping())
@@ -344,18 +358,18 @@ class RedisLedger:
         with translated():
             return command(self._client())
 
-    def _write_together(self, *commands: tuple[str | int, ...]) -> None:
-        """All or none of `commands`, each (command, key without prefix, arguments…)."""
+    def _write_together(self, *commands: tuple[str | int, ...]) -> list[Any]:
+        """All or none of `commands`, each (command, key without prefix, arguments…); replies."""
 
-        def write(client: redis.Redis) -> None:
+        def write(client: redis.Redis) -> list[Any]:
             with client.pipeline(transaction=True) as together:
                 for command, key, *arguments in commands:
                     together.execute_command(  # type: ignore[no-untyped-call]
                         command, self._name(str(key)), *arguments
                     )
-                together.execute()
+                return list(together.execute())
 
-        self._write(write)
+        return list(self._write(write))
 
     def _client(self) -> redis.Redis:
         # No lock, which a fork could copy while it is held: two threads may both build a
@@ -383,13 +397,3 @@ class RedisLedger:
 
 def _loads(tenants: Sequence[str], counts: Sequence[str | None]) -> dict[str, int]:
     return {tenant: int(count or 0) for tenant, count in zip(tenants, counts, strict=True)}
-
-
-def _announced(channel: PubSub, poll_s: float) -> Iterator[JobState | None]:
-    try:
-        while True:
-            with translated():
-                message = channel.get_message(timeout=poll_s)
-            yield codec.decode_row(message["data"]).state if message else None
-    finally:
-        channel.close()

@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import redis
+from redis.client import PubSub
 
 from marea.errors import LedgerUnavailable
+from marea.lifecycle.state import JobState
 from marea.queues.redis_address import explain
+from marea.results import codec
 from marea.results.redis_scripts import ScriptCall
 
 
@@ -60,3 +63,14 @@ def _ask_many(client: redis.Redis, calls: Sequence[ScriptCall]) -> list[Any]:
         for script, keys, arguments in calls:
             batch.evalsha(script.sha, len(keys), *keys, *arguments)
         return batch.execute(raise_on_error=False)
+
+
+def announced(channel: PubSub, poll_s: float) -> Iterator[JobState | None]:
+    """The states published on `channel`; None each `poll_s` without one."""
+    try:
+        while True:
+            with translated():
+                message = channel.get_message(timeout=poll_s)
+            yield codec.decode_row(message["data"]).state if message else None
+    finally:
+        channel.close()

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from marea.lifecycle.state import JobState
 from marea.messages.notification import Notification
 from marea.results.codec import encode_notification, encode_row
+from marea.results.demand import kind_of, kind_text, ran_s
 from marea.results.index import Position, escaped, placement
 
 
@@ -59,12 +60,13 @@ local id, expected, now = ARGV[2], ARGV[3], ARGV[4]
 local row, index, score = ARGV[5], ARGV[6], ARGV[7]
 local tenant, owner = ARGV[8], ARGV[9]
 local created_at, published_at, retention_ms = ARGV[10], ARGV[11], ARGV[12]
+local job_kind, ran_us = ARGV[13], ARGV[14]
 
 local old_row = redis.call('GET', key)
-local old_rev, old_index, old_tenant, old_expiry = '0', '', '', ''
+local old_rev, old_index, old_tenant, old_expiry, old_job_kind = '0', '', '', '', ''
 if old_row then
-  old_rev, old_index, old_tenant, old_expiry =
-    string.match(old_row, '^(%d+)\\t([^\\t]*)\\t([^\\t]*)\\t([^\\n]*)\\n')
+  old_rev, old_index, old_tenant, old_expiry, old_job_kind =
+    string.match(old_row, '^(%d+)\\t([^\\t]*)\\t([^\\t]*)\\t([^\\t\\n]*)\\t?([^\\n]*)\\n')
 end
 if old_expiry ~= '' and tonumber(old_expiry) <= tonumber(now) then
   old_rev = '0'
@@ -83,6 +85,9 @@ end
 local function kind(name)
   return string.match(name, '^%a+')
 end
+local function lane_of(name)
+  return string.match(name, '^%a+:(.*)$')
+end
 
 if not old_row then
   -- The row may have expired by itself and left its ended index behind.
@@ -97,8 +102,18 @@ if kind(old_index) == 'queued' or kind(old_index) == 'running' then
     redis.call('HDEL', prefix .. 'tenants', old_tenant)
   end
 end
+if kind(old_index) == 'queued' and old_job_kind ~= '' then
+  local mix = prefix .. 'mix:' .. lane_of(old_index)
+  if redis.call('HINCRBY', mix, old_job_kind, -1) <= 0 then
+    redis.call('HDEL', mix, old_job_kind)
+  end
+end
 if kind(old_index) == 'running' then
   redis.call('HDEL', prefix .. 'owners', id)
+  if ran_us ~= '' then
+    redis.call('HINCRBY', prefix .. 'served:jobs', job_kind, 1)
+    redis.call('HINCRBY', prefix .. 'served:us', job_kind, ran_us)
+  end
 end
 if kind(old_index) == 'waiting' and redis.call('EXISTS', prefix .. old_index) == 0 then
   redis.call('SREM', prefix .. 'waiting-tenants', old_tenant)
@@ -108,11 +123,18 @@ redis.call('ZADD', prefix .. index, score, id)
 redis.call('ZADD', prefix .. 'jobs', created_at, id)
 if kind(index) == 'queued' or kind(index) == 'running' then
   redis.call('HINCRBY', prefix .. 'tenants', tenant, 1)
-  redis.call('SADD', prefix .. 'lanes', string.match(index, '^%a+:(.*)$'))
+  local lane = lane_of(index)
+  redis.call('SADD', prefix .. 'lanes', lane)
+  if kind(old_index) ~= 'queued' and kind(old_index) ~= 'running' then
+    redis.call('HINCRBY', prefix .. 'arrived', string.match(lane, '^(.*):'), 1)
+  end
+end
+if kind(index) == 'queued' then
+  redis.call('HINCRBY', prefix .. 'mix:' .. lane_of(index), job_kind, 1)
 end
 if kind(index) == 'running' then
   redis.call('HSET', prefix .. 'owners', id, owner)
-  local lane = string.match(index, '^%a+:(.*)$')
+  local lane = lane_of(index)
   local latest = redis.call('HGET', prefix .. 'started', lane)
   if not latest or tonumber(latest) < tonumber(published_at) then
     redis.call('HSET', prefix .. 'started', lane, published_at)
@@ -126,7 +148,7 @@ end
 if retention_ms ~= '' then
   trim(index, now, 16)
 end
-for i = 13, #ARGV, 3 do
+for i = 15, #ARGV, 3 do
   redis.call('HSET', prefix .. 'outbox:entries', ARGV[i], ARGV[i + 2])
   redis.call('ZADD', prefix .. 'outbox', ARGV[i + 1], ARGV[i])
 end
@@ -165,6 +187,31 @@ return reply
 """
 )
 """Index name and count, alternating, for every phase index."""
+
+DEMAND = Script(
+    """
+local prefix = ARGV[1]
+local lanes = {}
+for _, lane in ipairs(redis.call('SMEMBERS', prefix .. 'lanes')) do
+  local queue = prefix .. 'queued:' .. lane
+  local oldest = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
+  table.insert(lanes, {
+    lane,
+    redis.call('ZCARD', queue),
+    redis.call('ZCARD', prefix .. 'running:' .. lane),
+    oldest[2] or '',
+    redis.call('HGETALL', prefix .. 'mix:' .. lane)
+  })
+end
+return {
+  lanes,
+  redis.call('HGETALL', prefix .. 'arrived'),
+  redis.call('HGETALL', prefix .. 'served:jobs'),
+  redis.call('HGETALL', prefix .. 'served:us')
+}
+"""
+)
+"""What waits, by lane and kind, and what has been: see demand.py."""
 
 PAGE = Script(
     _TRIM
@@ -265,6 +312,8 @@ def save_call(
         repr(stored.created_at),
         repr(stored.published_at),
         "" if expires_at is None else str(milliseconds(retention_s)),
+        kind_text(kind_of(stored)),
+        "" if (seconds := ran_s(stored)) is None else str(round(seconds * 1e6)),
     ]
     for each in notifications:
         arguments += [each.id, repr(each.due_at), encode_notification(each)]
@@ -273,6 +322,10 @@ def save_call(
 
 def counts_call(prefix: str, *, now: float) -> ScriptCall:
     return ScriptCall(COUNTS, [], [prefix, repr(now)])
+
+
+def demand_call(prefix: str) -> ScriptCall:
+    return ScriptCall(DEMAND, [], [prefix])
 
 
 def page_call(

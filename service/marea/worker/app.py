@@ -37,6 +37,7 @@ from marea.queues.message import TASK_NAME
 from marea.queues.names import QUARANTINE_POOL, pool_queues
 from marea.settings import Settings
 from marea.worker.ahead import Ahead, ahead_step
+from marea.worker.drain import DrainLease, drain_step
 from marea.worker.liveness import Pulse
 from marea.worker.losses import LossLedger, LossReporter, build_charge
 from marea.worker.parent import BeatLedger, BrokerWatch, Heartbeats
@@ -84,6 +85,7 @@ def run_worker(settings: Settings, parts: WorkerParts | None = None) -> int:
     pool, clock = settings.worker.pool, parts.clock
     worker = worker_id(pool)
     pulse = Pulse(tick=clock.now(), broker_since=clock.now())
+    lease = DrainLease()
     losses = LossReporter(build_charge(parts.ledger, clock, parts.policy, worker), clock)
     heartbeats = Heartbeats(
         parts.ledger,
@@ -95,6 +97,7 @@ def run_worker(settings: Settings, parts: WorkerParts | None = None) -> int:
         heartbeat_s=settings.worker.heartbeat_s,
         lease_s=settings.worker.lease_s,
         liveness_file=settings.worker.liveness_file,
+        lease=lease,
     )
     watch = BrokerWatch(
         clock,
@@ -102,6 +105,7 @@ def run_worker(settings: Settings, parts: WorkerParts | None = None) -> int:
         announce=lambda: parts.announce(worker),
         count_waiting=parts.count_waiting,
         interval_s=settings.worker.heartbeat_s,
+        is_consuming=lambda: lease.consuming,
     )
 
     def start_threads() -> None:
@@ -115,7 +119,10 @@ def run_worker(settings: Settings, parts: WorkerParts | None = None) -> int:
 
     child = Child(settings, worker, parts.build_runner, clock)
     ahead = Ahead(settings.worker.concurrency)
-    consumer_steps = [_pulse_step(pulse, clock)]
+    consumer_steps = [
+        _pulse_step(pulse, clock),
+        drain_step(lease, pool_queues(pool), clock, heartbeats.wake),
+    ]
     if settings.broker.kind == "redis":
         consumer_steps.append(ahead_step(ahead, clock))
     celery_worker = _build_celery_worker(

@@ -25,6 +25,7 @@ from celery.worker import state
 from marea.clock import Clock
 from marea.errors import LedgerUnavailable, TransientError
 from marea.lifecycle.state import WorkerBeat
+from marea.worker.drain import DrainLease
 from marea.worker.liveness import DEFAULT_MAX_AGE_S, LivenessReport, Pulse, write_liveness
 
 log = structlog.get_logger("marea.worker")
@@ -33,7 +34,7 @@ log = structlog.get_logger("marea.worker")
 class BeatLedger(Protocol):
     """The part of the ledger that heartbeats need."""
 
-    def beat(self, beat: WorkerBeat) -> None: ...
+    def beat(self, beat: WorkerBeat) -> float: ...
 
     def forget_worker(self, worker: str) -> None: ...
 
@@ -77,8 +78,10 @@ class Heartbeats:
         wedged_after_s: float = DEFAULT_MAX_AGE_S,
         liveness_file: Path | None = None,
         workload: Callable[[], Workload] = read_workload,
+        lease: DrainLease | None = None,
     ) -> None:
         self._ledger = ledger
+        self._lease = lease or DrainLease()
         self._clock = clock
         self._pulse = pulse
         self._worker, self._pool, self._slots = worker, pool, slots
@@ -102,6 +105,10 @@ class Heartbeats:
         self._is_draining = True
         self._wake.set()
 
+    def wake(self) -> None:
+        """Beat at once: something that others wait for has changed."""
+        self._wake.set()
+
     def finish(self) -> None:
         """Stop beating and take the worker off the ledger. Called when the pool is gone."""
         self._is_over.set()
@@ -114,9 +121,9 @@ class Heartbeats:
             log.warning("worker not forgotten, its lease ends by itself", reason=str(exc))
 
     def beat(self) -> None:
-        """Save one beat. Raises `LedgerUnavailable`."""
+        """Save one beat, and hear of a drain lease. Raises `LedgerUnavailable`."""
         workload = self._workload()
-        self._ledger.beat(
+        self._lease.until = self._ledger.beat(
             WorkerBeat(
                 worker=self._worker,
                 pool=self._pool,
@@ -125,6 +132,7 @@ class Heartbeats:
                 active=workload.active,
                 held=workload.held,
                 draining=self._is_draining,
+                consuming=self._lease.consuming and not self._is_draining,
                 started_at=self._started_at,
             )
         )
@@ -194,9 +202,11 @@ class BrokerWatch:
         announce: Callable[[], None],
         count_waiting: Callable[[], int],
         interval_s: float,
+        is_consuming: Callable[[], bool] = lambda: True,
     ) -> None:
         self._clock = clock
         self._pulse = pulse
+        self._is_consuming = is_consuming
         self._announce = announce
         self._count_waiting = count_waiting
         self._interval_s = interval_s
@@ -219,7 +229,7 @@ class BrokerWatch:
         except TransientError:
             self._pulse.waiting_since = 0.0  # unknown is no ground for a restart
             return
-        if waiting:
+        if waiting and self._is_consuming():
             self._pulse.waiting_since = self._pulse.waiting_since or self._clock.now()
         else:
             self._pulse.waiting_since = 0.0
