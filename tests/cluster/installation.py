@@ -183,8 +183,10 @@ class Installation:
         wait_until(is_said, f"{component} says {text!r}", timeout_s=timeout_s, poll_s=LOOK_S)
 
     def gateway_readiness(self) -> str:
-        """What `/readyz` answers."""
-        url = f"http://{self.address('marea-gateway')}:8080/readyz"
+        """What `/readyz` of a gateway's pod answers: the Service leads to ready ones alone."""
+        pod = self.pods("gateway")[0]
+        port = pod["spec"]["containers"][0]["ports"][0]["containerPort"]
+        url = f"http://{pod['status']['podIP']}:{port}/readyz"
         return str(httpx.get(url, timeout=10).text)
 
     # a client

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from marea import __version__
-from marea.cli import declared, inspect, jobs, processes, store
+from marea.cli import declared, inspect, jobs, processes, simulate, store
 from marea.cli.session import LOCAL_ENV_FILE, Session
 from marea.errors import ConfigError, MareaError, TransientError
 
@@ -37,10 +37,12 @@ app = typer.Typer(
 dead = _family("Jobs that were given up, and their replay.")
 route = _family("The rule table: which rule takes a key, and why.")
 pipelines = _family("What can be done to an upload.")
+scaling = _family("How many workers, and why; what other autoscalers would have done.")
 store_family = _family("The object store: making it ready, and whether it is.")
 app.add_typer(dead, name="dead")
 app.add_typer(route, name="route")
 app.add_typer(pipelines, name="pipelines")
+app.add_typer(scaling, name="scaling")
 app.add_typer(store_family, name="store")
 
 app.command()(processes.up)
@@ -62,6 +64,7 @@ dead.command("replay")(jobs.dead_replay)
 route.command("test")(declared.route_test)
 pipelines.command("list")(declared.pipelines_list)
 pipelines.command("show")(declared.pipelines_show)
+scaling.command("simulate")(simulate.simulate)
 store_family.command("prepare")(store.prepare)
 store_family.command("check")(store.check)
 store_family.command("try")(store.try_it)

@@ -7,8 +7,7 @@ budget is spent. No pool gets more than it asked for, so what one does not need 
 Resource Fairness for a single resource.)
 
 `within_budget` applies it to decisions. A pool grows only into replicas that are free by now: one
-that has to give some away does so by idle replicas, and by busy ones that finish their job and
-take no further (`Decision.release`).
+that has to give some away drains them, and they end when their jobs have.
 """
 
 from __future__ import annotations
@@ -99,18 +98,14 @@ def _held(pool: PoolTarget, decision: Decision) -> Ask:
 
 
 def _cut(decision: Decision, fair: int, now: int, budget: int) -> Decision:
-    """`decision` with what it is granted now, and the busy replicas that it is to give up."""
+    """`decision` with what it is granted now."""
     wants = decision.replicas or 0
     granted = min(fair, now)
     if granted >= wants:
         return decision
-    busy = int(decision.bounds.get("busy", 0))
-    release = max(0, busy - granted)
     reason = f"{granted}: of {wants} wanted, "
     if fair < wants:
         reason += f"its share of the budget of {budget} replicas"
     else:
         reason += f"since other pools have yet to give back what is above their share of {budget}"
-    if release:
-        reason += f"; {release} busy ones take no further job, for pools below theirs"
-    return replace(decision, replicas=granted, limiter="budget", reason=reason, release=release)
+    return replace(decision, replicas=granted, limiter="budget", reason=reason)

@@ -35,8 +35,6 @@ class Decision:
     bounds: Mapping[str, float] = field(default_factory=dict)
     """Each term of the formula, in replicas (`horizon_s` in seconds)."""
     adopted: Adopted | None = None
-    release: int = 0
-    """Busy replicas that are to take no further job, since other pools wait for their share."""
     applied: int | None = None
     """The scale as it was left; filled in by whoever applied the decision."""
 
@@ -59,7 +57,6 @@ class Decision:
             "bounds": dict(self.bounds),
             "adopted": kept
             and {"replicas": kept.replicas, "before": kept.before, "until": kept.until},
-            "release": self.release,
             "applied": self.applied,
         }
 
@@ -78,7 +75,6 @@ class Decision:
             bounds={str(name): float(value) for name, value in body.get("bounds", {}).items()},
             adopted=kept
             and Adopted(int(kept["replicas"]), int(kept["before"]), float(kept["until"])),
-            release=int(body.get("release", 0)),
             applied=_int_or_none(body.get("applied")),
         )
 

@@ -17,8 +17,8 @@ those ready, running or held. H is the time in which the queue has to be gone, o
     H = min(that, max(T - oldest, startup, s))   once none is starting: what is left of T
 
 so a fleet that keeps to its plan is left alone, and one that fell behind grows, though never to
-finish in less time than new replicas need to start. If the fleet that is there clears the queue
-within `startup`, none is added for it: it would come too late to help.
+finish in less time than new replicas need to start. If what the fleet that is there can do
+beside λ · s clears the queue within `startup`, none is added for it: it would come too late.
 
 A number between N and N with `offered` 15 % higher is left as it is (`DEAD_BAND`), so that a
 steady load next to a step of the ceiling does not add and remove a replica in turn. A pool
@@ -81,7 +81,6 @@ def desired_replicas(
     if adopted is not None and need < adopted.replicas:
         need, limiter = adopted.replicas, "adopted"
     need, limiter = _clamp(pool, need, limiter)
-    busy = _ceil(backlog.busy / pool.slots)
     decision = Decision(
         pool=pool.name,
         at=now,
@@ -92,7 +91,6 @@ def desired_replicas(
         inputs=_inputs(pool, backlog),
         bounds=bounds,
         adopted=adopted,
-        release=max(0, busy - need),
     )
     return replace(decision, reason=explain(pool, backlog, decision, now))
 
@@ -194,10 +192,11 @@ def _work_term(pool: PoolTarget, backlog: Backlog) -> tuple[float, float]:
 
 
 def _clears_soon(pool: PoolTarget, backlog: Backlog) -> bool:
-    """Whether the fleet as it is will have cleared the queue before a new replica is up."""
-    slots = backlog.fleet.capacity * pool.slots
+    """Whether the fleet as it is will have cleared the queue before a new replica is up, though
+    jobs keep arriving."""
+    spare = backlog.fleet.capacity * pool.slots - backlog.arrivals_per_s * backlog.service_s
     left_s = backlog.work_s + backlog.busy * backlog.service_s / 2
-    return slots > 0 and left_s / slots <= pool.startup_s
+    return spare > 0 and left_s <= spare * pool.startup_s
 
 
 def _parked(pool: PoolTarget, backlog: Backlog, now: float) -> tuple[int, str]:

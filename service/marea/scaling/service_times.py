@@ -15,8 +15,8 @@ UNKNOWN_SERVICE_S = 1.0
 """Assumed of a kind of job of which none was measured yet. Arbitrary; between a thumbnail
 (0.05 s) and a table (10 s), and corrected by the first job that ends."""
 
-NEWEST_WEIGHT = 0.1
-"""The share of the newest job in the mean of its kind. Arbitrary: the last 20 jobs make 88 %."""
+NEWEST_WEIGHT = 0.02
+"""The share of the newest job in the mean of its kind. Arbitrary: the last 100 jobs make 87 %."""
 
 OVERALL_WEIGHT = 0.01
 """The same for the mean of all jobs, which differ more. Arbitrary: the last 200 make 87 %."""
@@ -117,9 +117,13 @@ class ServiceTimes:
         )
 
 
-FAST_S, SLOW_S = 15.0, 60.0
+FAST_S, SLOW_S = 8.0, 60.0
 """Time constants of the two rates. Arbitrary: the slow one steadies a trickle, the fast one
-forgets a burst before its replicas have outlived their work."""
+follows a ramp and forgets a burst before its replicas have outlived their work."""
+
+CHANCE = 2.0
+"""Standard deviations by which the fast average may differ from the slow one by chance: that of
+a rate of Poisson arrivals averaged over a time constant t is sqrt(rate / 2t). 2: 1 in 22."""
 
 SILENT_GAPS = 5.0
 """After a silence of so many mean gaps (and `FAST_S`) arrivals have stopped. Derived: of Poisson
@@ -128,11 +132,10 @@ arrivals 1 gap in 148 is as long."""
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """Arrivals per second: the lesser of a fast and a slow average.
+    """Arrivals per second: a slow average, unless a fast one differs by more than chance.
 
-    A burst lifts the slow one little and leaves the fast one soon, so it is counted once, as
-    queue, and hardly as a rate that is to last. A steady load has both agree. Between arrivals
-    further apart than `FAST_S` both averages vanish, and the mean gap still knows better.
+    So a steady load has a steady rate, and a rising one is followed within `FAST_S`. Between
+    arrivals further apart than that both averages vanish, and the mean gap still knows better.
     """
 
     at: float
@@ -175,15 +178,20 @@ class Arrivals:
     @property
     def per_s(self) -> float:
         """The rate that may be expected to last; 0 once arrivals have stopped."""
-        average = min(self.fast_per_s, self.slow_per_s)
         if self.last_at is None:
             return 0.0
         silence_s = self.at - self.last_at
         if self.gap_s is None:
-            return average if silence_s <= SLOW_S else 0.0
+            return self._average if silence_s <= SLOW_S else 0.0
         if silence_s > max(SILENT_GAPS * self.gap_s, FAST_S):
             return 0.0
-        return max(average, 1.0 / self.gap_s) if self.gap_s > FAST_S / 2 else average
+        return max(self._average, 1.0 / self.gap_s) if self.gap_s > FAST_S / 2 else self._average
+
+    @property
+    def _average(self) -> float:
+        """The slow one, as long as the fast one differs from it by no more than chance does."""
+        chance = CHANCE * math.sqrt(max(self.fast_per_s, self.slow_per_s) / (2.0 * FAST_S))
+        return min(max(self.slow_per_s, self.fast_per_s - chance), self.fast_per_s + chance)
 
 
 def _decayed(per_s: float, count: int, elapsed_s: float, constant_s: float) -> float:

@@ -104,7 +104,7 @@ def next_step(
         return Step(waiting="a rollout is on, in which Kubernetes removes older replicas first")
     if need == wanted:
         return Step()
-    return _fewer(decision, need, replicas, wanted, now, lease_s)
+    return _fewer(need, replicas, wanted, now, lease_s)
 
 
 def _ending(
@@ -133,7 +133,6 @@ def _more(need: int, wanted: int, drained: list[Replica]) -> Step:
 
 
 def _fewer(
-    decision: Decision,
     need: int,
     replicas: Sequence[Replica],
     wanted: int,
@@ -151,7 +150,7 @@ def _fewer(
             remove=tuple(unborn[len(unborn) - max(0, withdrawn - unlisted) :]),
             waiting="" if withdrawn == excess else "more are to go after those not yet up",
         )
-    chosen, lifted = _choice(replicas, excess, decision.release, now)
+    chosen, lifted = _choice(replicas, excess, now)
     confirmed = [each for each in chosen if _may_be_removed(each, now)]
     stale = {each.name: 0 for each in replicas if each.deletion_cost < 0 and each not in confirmed}
     unready = [each.name for each in replicas if each.state == "unready"]
@@ -176,24 +175,19 @@ def _fewer(
 
 
 def _choice(
-    replicas: Sequence[Replica], excess: int, release: int, now: float
+    replicas: Sequence[Replica], excess: int, now: float
 ) -> tuple[list[Replica], list[Replica]]:
-    """Whom to drain, at most `excess`: idle replicas, those under lease first; then busy ones,
-    nearly free first, as far as `release` goes. And whose lease is to be lifted."""
+    """Whom to drain, `excess` of them if that many are up and have a heartbeat: idle ones, then
+    those drained already, then those with the fewest jobs. And whose lease is to be lifted."""
 
     def leased(each: Replica) -> bool:
         return (each.drain_until or 0.0) > now
 
-    idle = sorted(
-        (each for each in replicas if each.is_idle),
-        key=lambda each: (not leased(each), each.consuming, each.name),
-    )
-    busy = sorted(
-        (each for each in replicas if each.state == "ready" and (each.busy or 0) > 0),
-        key=lambda each: (not leased(each), each.busy or 0, each.name),
-    )
-    chosen = idle[:excess]
-    chosen += busy[: min(release, excess - len(chosen))]
+    def rank(each: Replica) -> tuple[bool, bool, int, str]:
+        return (not each.is_idle, not leased(each), each.busy or 0, each.name)
+
+    known = [each for each in replicas if each.state == "ready" and each.busy is not None]
+    chosen = sorted(known, key=rank)[:excess]
     return chosen, [each for each in replicas if leased(each) and each not in chosen]
 
 
