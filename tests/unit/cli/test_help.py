@@ -59,7 +59,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "heavy: []"
 
 
-@pytest.mark.parametrize("family", ["", "dead", "route", "pipelines", "store"])
+@pytest.mark.parametrize("family", ["", "dead", "route", "pipelines", "scaling", "store"])
 def test_every_verb_is_listed_with_an_uncut_sentence(shell: CommandLine, family: str) -> None:
     ended = shell.run(*family.split(), "--help")
     assert ended.status == 0
