@@ -8,6 +8,7 @@ from marea.scaling.decision import Decision
 LIMITERS = {
     "drain": "the queue is cleared in time with so many",
     "queue-bound": "more slots than jobs help nobody",
+    "queued": "what is there works off the queue first",
     "offered-load": "what arrives keeps so many busy",
     "keep-alive": "nothing is queued just now, but work keeps arriving",
     "clears-soon": "the queue is cleared before another replica would be up",
@@ -34,6 +35,7 @@ def explain(pool: PoolTarget, backlog: Backlog, decision: Decision, now: float) 
     details = {
         "drain": f"{queue} in {decision.bounds['horizon_s']:.0f} s beside {load}: {terms}",
         "queue-bound": f"{backlog.jobs} jobs on {pool.slots} slots each",
+        "queued": f"{queue}, {fleet.capacity} replicas; {terms}",
         "offered-load": f"{load} at {pool.utilisation:.0%} of the slots",
         "keep-alive": f"{load}",
         "clears-soon": f"{queue}, {fleet.capacity} replicas, {pool.startup_s:.0f} s to start",

@@ -7,13 +7,14 @@ from what it was made of.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-UNKNOWN_SERVICE_S = 1.0
-"""Assumed of a kind of job of which none was measured yet. Arbitrary; between a thumbnail
-(0.05 s) and a table (10 s), and corrected by the first job that ends."""
+UNKNOWN_SERVICE_S = 10.0
+"""Assumed of a pipeline of which no job was measured yet. Arbitrary; as long as a replica takes
+to start: too few of these jobs' replicas cost minutes of waiting, too many a start each. The
+first job that ends corrects it."""
 
 NEWEST_WEIGHT = 0.02
 """The share of the newest job in the mean of its kind. Arbitrary: the last 100 jobs make 87 %."""
@@ -71,8 +72,26 @@ class ServiceTimes:
             del kinds[rarest]
         return ServiceTimes(kinds, self.overall.with_another(seconds, OVERALL_WEIGHT))
 
+    def with_running(self, elapsed: Mapping[Kind, Sequence[float]]) -> ServiceTimes:
+        """Corrected by jobs that have not ended: how long those of each kind have run so far.
+
+        Only what ended was `seen`, and short jobs end first. On average a running job is half
+        over, so where the running ones of a kind have on average run for longer than its mean,
+        they will take about twice what they have run.
+        """
+        kinds, overall = dict(self.kinds), self.overall
+        for kind, seconds in elapsed.items():
+            if not seconds:
+                continue
+            so_far_s = sum(seconds) / len(seconds)
+            if so_far_s > self.expected_s(kind):
+                known = kinds.get(kind)
+                kinds[kind] = Mean(2.0 * so_far_s, known.count if known else 0)
+        return ServiceTimes(kinds, overall)
+
     def expected_s(self, kind: Kind) -> float:
-        """Of this kind; else of the same pipeline's nearest size; else of all; else unknown."""
+        """Of this kind; else of the same pipeline's nearest size; else unknown, or the mean of
+        all where that is longer."""
         known = self.kinds.get(kind)
         if known is not None:
             return known.mean_s
@@ -82,7 +101,7 @@ class ServiceTimes:
                 near, key=lambda each: (abs(each.size_class - kind.size_class), each.size_class)
             )
             return self.kinds[nearest].mean_s
-        return self.mean_s
+        return max(self.mean_s, UNKNOWN_SERVICE_S)
 
     @property
     def mean_s(self) -> float:
@@ -117,7 +136,7 @@ class ServiceTimes:
         )
 
 
-FAST_S, SLOW_S = 8.0, 60.0
+FAST_S, SLOW_S = 10.0, 60.0
 """Time constants of the two rates. Arbitrary: the slow one steadies a trickle, the fast one
 follows a ramp and forgets a burst before its replicas have outlived their work."""
 

@@ -1,9 +1,11 @@
 """From a wanted number to one safe step of a fleet: whom to drain, how far to lower the scale.
 
-A scale-in takes two ticks at least. First idle replicas get a *drain lease*: they take no more
-jobs until it lapses, so a dead autoscaler strands nobody. Once they are seen idle, holding
-nothing and no longer consuming, their deletion cost is written (once) and the scale lowered by
-exactly their number. In between one may have taken a job: its lease is lifted, another is chosen.
+A scale-in takes two ticks at least. First the chosen replicas get a *drain lease*: they take no
+more jobs until it lapses, so a dead autoscaler strands nobody. Idle ones are chosen first, then
+those with the fewest jobs: where jobs go to whoever is free, a load that falls leaves every
+replica a little busy and none idle. Once one is seen idle, holding nothing and no longer
+consuming, its deletion cost is written (once) and the scale lowered by exactly the number of
+such replicas. No job is ever interrupted for it.
 
 What a ReplicaSet removes first is not ours to choose (Kubernetes, `controller_utils.go`):
 unassigned, Pending, NotReady, and only then the lowest deletion cost. So
@@ -162,8 +164,8 @@ def _fewer(
     if stale:
         return replace(step, waiting="other replicas had a deletion cost, cleared now")
     if not confirmed:
-        busy = "" if chosen else f"; none of {len(replicas)} is idle"
-        return replace(step, waiting=f"{len(chosen)} of {excess} are draining{busy}")
+        silent = f"; {excess - len(chosen)} have no heartbeat" if len(chosen) < excess else ""
+        return replace(step, waiting=f"{len(chosen)} of {excess} are draining{silent}")
     left = excess - len(confirmed)
     return replace(
         step,

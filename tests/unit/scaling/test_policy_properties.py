@@ -53,14 +53,20 @@ def test_every_answer_is_within_bounds_and_can_be_explained(
 
 
 @given(targets(), backlogs())
-def test_busy_replicas_are_kept_up_to_the_max_and_released_beyond(
+def test_the_scale_is_never_below_the_busy_replicas_unless_the_max_is(
     pool: PoolTarget, backlog: Backlog
 ) -> None:
-    decision = desired_replicas(pool, backlog, NOW)
-    assert decision.replicas is not None
-    assert decision.replicas + decision.release >= math.ceil(backlog.busy / pool.slots)
-    if decision.release:
-        assert decision.limiter == "max"
+    busy = math.ceil(backlog.busy / pool.slots)
+    assert count(pool, backlog) >= min(busy, pool.max_replicas)
+
+
+@given(targets(), backlogs())
+def test_a_fleet_is_not_made_smaller_while_it_works_off_a_queue(
+    pool: PoolTarget, backlog: Backlog
+) -> None:
+    useful = min(backlog.fleet.capacity, math.ceil(backlog.jobs / pool.slots), pool.max_replicas)
+    if backlog.ready:
+        assert count(pool, backlog) >= useful
 
 
 @given(targets(), backlogs())
