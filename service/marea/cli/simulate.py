@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,6 +17,7 @@ from marea.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from marea.simulator.drawing import Drawing
     from marea.simulator.runs import TraceMaker
     from marea.simulator.score import Score
     from marea.simulator.trace import Trace
@@ -36,8 +37,8 @@ def simulate(
     every: bool = typer.Option(False, "--all", help="All named traces."),
     policy: list[str] = typer.Option(
         [],
-        help="builtin, keda, keda-tuned, hpa, airflow, knative, lambda or oracle; may be"
-        " repeated. Without it, all.",
+        help="builtin, keda, keda-tuned, hpa, airflow, knative, lambda or oracle, and keda-steep"
+        " (tuned, without a limit to the rise); may be repeated. Without it, the first eight.",
     ),
     seeds: int = typer.Option(5, min=1, max=1000, help="Runs of each; figures are medians."),
     work_s: float | None = typer.Option(
@@ -52,13 +53,14 @@ def simulate(
 ) -> None:
     """Play a trace of jobs under several autoscalers and compare."""
     from marea.simulator.runs import compare
-    from marea.simulator.scalers.catalog import NAMES
+    from marea.simulator.scalers.catalog import EXTRA, NAMES
     from marea.simulator.traces import TRACES
 
-    unknown = [name for name in policy if name not in NAMES]
+    unknown = [name for name in policy if name not in (*NAMES, *EXTRA)]
     if unknown:
         raise typer.BadParameter(
-            f"no policy {unknown[0]!r}; there are {', '.join(NAMES)}", param_hint="--policy"
+            f"no policy {unknown[0]!r}; there are {', '.join((*NAMES, *EXTRA))}",
+            param_hint="--policy",
         )
     wanted = list(dict.fromkeys([*trace, *(TRACES if every else ())]))
     if not wanted:
@@ -128,7 +130,7 @@ def _progress(stderr: Console, names: Sequence[str]) -> Iterator[str]:
         yield name
 
 
-def _pictures(trace: Trace, names: Sequence[str]) -> Any:
+def _pictures(trace: Trace, names: Sequence[str], title: str, about: str) -> Drawing:
     from marea.simulator.picture import draw
     from marea.simulator.runs import observe
 
@@ -136,12 +138,12 @@ def _pictures(trace: Trace, names: Sequence[str]) -> Any:
     for name in names:
         observer, score = observe(trace, name, PICTURE_SEED)
         drained = "never drained" if score.drain_s is None else f"drained in {score.drain_s:,.0f} s"
-        about = (
+        line = (
             f"{drained}, p95 wait {score.wait_p95_s:,.0f} s, {score.worker_seconds:,.0f}"
             f" worker-seconds, {score.interrupted:,.0f} interrupted"
         )
-        runs[name] = (about, observer.series)
-    return draw(trace.name, runs)
+        runs[name] = (line, observer.series)
+    return draw(title, about, runs)
 
 
 def _write_report(
@@ -156,7 +158,7 @@ def _write_report(
     parts = {}
     for make, (name, scores) in zip(makers, results.items(), strict=True):
         trace = make(PICTURE_SEED)
-        parts[name] = (trace.about, scores, to_svg(_pictures(trace, list(scores))))
+        parts[name] = (trace.about, scores, to_svg(_pictures(trace, list(scores), "", "")))
     command = shlex.join(["marea", *sys.argv[1:]])
     path.write_text(page(parts, seeds, command), encoding="utf-8")
 
@@ -164,7 +166,7 @@ def _write_report(
 def _write_plot(path: Path, trace: Trace, names: Sequence[str]) -> None:
     from marea.simulator.png import to_png
 
-    path.write_bytes(to_png(_pictures(trace, names)))
+    path.write_bytes(to_png(_pictures(trace, names, trace.name, trace.about)))
 
 
 def _print(

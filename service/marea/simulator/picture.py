@@ -7,6 +7,7 @@ and busy. Strips of the same kind have the same scale, so panels can be compared
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from statistics import median
 
@@ -16,6 +17,8 @@ from marea.simulator.observe import LOOK_S, Series
 WIDTH = 1000
 LEFT, RIGHT = 62, 16
 HEAD, FOOT = 44, 30
+LINE, CHARACTERS = 15, 150
+"""Of what is said about the trace: a line's height, and how much of it fits the width."""
 TITLE = 26
 ARRIVALS, BACKLOG, REPLICAS = 22, 56, 84
 GAP = 8
@@ -47,16 +50,20 @@ class Axis:
         return self._place + (value - self._low) * self._factor
 
 
-def draw(title: str, runs: Mapping[str, tuple[str, Series]]) -> Drawing:
+def draw(title: str, about: str, runs: Mapping[str, tuple[str, Series]]) -> Drawing:
     """`runs`: by scaler, a line about it and what it looked like."""
+    told = textwrap.wrap(about, CHARACTERS)
+    head = HEAD + LINE * len(told)
     series = [each for _, each in runs.values()]
     span_s = _span_s(series)
-    drawing = Drawing(WIDTH, HEAD + PANEL * len(runs) + FOOT)
+    drawing = Drawing(WIDTH, head + PANEL * len(runs) + FOOT)
     drawing.shapes.append(
         Area(((0, 0), (WIDTH, 0), (WIDTH, drawing.height), (0, drawing.height)), "#ffffff")
     )
     drawing.shapes.append(Text((LEFT, 18), title, 14, is_bold=True))
-    _legend(drawing)
+    for number, text in enumerate(told):
+        drawing.shapes.append(Text((LEFT, 34 + LINE * number), text, colour=FAINT))
+    _legend(drawing, head - HEAD)
     seconds = Axis(0.0, span_s, LEFT, WIDTH - RIGHT)
     thin = {name: _thinned(each, span_s) for name, (_, each) in runs.items()}
     tops = (
@@ -64,10 +71,10 @@ def draw(title: str, runs: Mapping[str, tuple[str, Series]]) -> Drawing:
         max(max(each.backlog, default=0) for each in thin.values()),
         max(max((*each.wanted, *each.ready), default=0) for each in thin.values()),
     )
-    top = HEAD
-    for name, (about, whole) in runs.items():
+    top = head
+    for name, (line, whole) in runs.items():
         is_cut = whole.at_s[-1] - whole.at_s[0] > span_s + LOOK_S
-        note = f"{about}; goes on beyond this axis" if is_cut else about
+        note = f"{line}; goes on beyond this axis" if is_cut else line
         _panel(drawing, top, name, note, thin[name], seconds, tops, span_s)
         top += PANEL
     for at_s in _ticks(span_s):
@@ -80,11 +87,11 @@ def _span_s(series: Sequence[Series]) -> float:
     return max(min(max(lengths), MAX_SPAN * median(lengths)), 1.0)
 
 
-def _legend(drawing: Drawing) -> None:
-    x = float(LEFT)
+def _legend(drawing: Drawing, top: float) -> None:
+    x, low, high = float(LEFT), top + 35, top + 27
     for colour, name in _LEGEND:
-        drawing.shapes.append(Area(((x, 27), (x + 12, 27), (x + 12, 35), (x, 35)), colour))
-        drawing.shapes.append(Text((x + 17, 35), name, 11))
+        drawing.shapes.append(Area(((x, high), (x + 12, high), (x + 12, low), (x, low)), colour))
+        drawing.shapes.append(Text((x + 17, low), name))
         x += 17 + 6.6 * len(name) + 18
 
 
@@ -115,7 +122,7 @@ def _panel(
     span_s: float,
 ) -> None:
     drawing.shapes.append(Text((LEFT, top + 17), name, 13, is_bold=True))
-    drawing.shapes.append(Text((LEFT + 14 + 7.4 * len(name), top + 17), about, 11, colour=FAINT))
+    drawing.shapes.append(Text((LEFT + 14 + 8.0 * len(name), top + 17), about, 11, colour=FAINT))
     top += TITLE
     places = []
     for height, most in zip((ARRIVALS, BACKLOG, REPLICAS), tops, strict=True):
@@ -149,10 +156,12 @@ def _stepped(
     at_s: Sequence[float], values: Sequence[float], seconds: Axis, place: Axis
 ) -> tuple[Point, ...]:
     """Horizontal until the next value, then straight up or down."""
-    points: list[Point] = []
-    for position, value in enumerate(values):
-        end_s = at_s[position + 1] if position + 1 < len(at_s) else at_s[position] + LOOK_S
-        points += [(seconds(at_s[position]), place(value)), (seconds(end_s), place(value))]
+    points: list[Point] = [(seconds(at_s[0]), place(values[0]))]
+    for position in range(1, len(values)):
+        if values[position] != values[position - 1]:
+            x = seconds(at_s[position])
+            points += [(x, points[-1][1]), (x, place(values[position]))]
+    points.append((seconds(at_s[-1] + LOOK_S), points[-1][1]))
     return tuple(points)
 
 

@@ -13,7 +13,7 @@ body { font: 15px/1.5 system-ui, "DejaVu Sans", Arial, sans-serif; color: #222; 
        max-width: 1040px; padding: 0 1rem; background: #fff; }
 h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .85rem; }
-th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #e3e6ea; }
+th, td { padding: .25rem .5rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #e3e6ea; }
 th:first-child, td:first-child { text-align: left; } tr.own { background: #f2f7f3; }
 svg { max-width: 100%; height: auto; } .table { overflow-x: auto; } .note { color: #666; }
 """
@@ -40,7 +40,7 @@ Made by <code>{escape(command)}</code></p>
 
 
 def _table(scores: Mapping[str, Score]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("scaler", *COLUMNS))
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("policy", *COLUMNS))
     rows = "\n".join(
         ('<tr class="own">' if name == "builtin" else "<tr>")
         + "".join(f"<td>{escape(cell)}</td>" for cell in (name, *cells(score)))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from marea.simulator.cluster import Cluster
 from marea.simulator.observe import Observer
 from marea.simulator.scaler import Scaler
-from marea.simulator.scalers.catalog import ORACLE, SCALERS
+from marea.simulator.scalers.catalog import EXTRA, ORACLE, SCALERS
 from marea.simulator.scalers.oracle import FAMILY, OracleScaler, Plan
 from marea.simulator.score import Score, middle, score
 from marea.simulator.trace import Trace
@@ -46,7 +46,7 @@ def make_scaler(name: str, trace: Trace, seed: int, cluster: Cluster | None = No
     """A new scaler for one run of `trace`."""
     if name == ORACLE:
         return OracleScaler(best_plan(trace, seed, cluster))
-    return SCALERS[name]()
+    return (SCALERS | EXTRA)[name]()
 
 
 def compare(

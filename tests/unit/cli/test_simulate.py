@@ -72,7 +72,9 @@ def test_report_and_plot_are_written(shell: CommandLine, short: str) -> None:
         *("--report", "report.html", "--plot", "plot.png"),
     )
     assert ended.status == 0
-    assert "</html>" in (shell.folder / "report.html").read_text()
+    written = (shell.folder / "report.html").read_text()
+    assert "</html>" in written
+    assert written.count("drained in ") == 1
     assert (shell.folder / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 

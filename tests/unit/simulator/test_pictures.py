@@ -41,7 +41,7 @@ def test_what_an_observed_run_did_is_what_it_scored() -> None:
 
 
 def test_panels_share_the_scale_of_replicas() -> None:
-    drawing = draw("x", {"a": ("", series([10] * 60)), "b": ("", series([5] * 60))})
+    drawing = draw("x", "about it", {"a": ("", series([10] * 60)), "b": ("", series([5] * 60))})
     heights = []
     for line in lines(drawing, WANTED):
         heights.append(line.points[0][1])
@@ -52,13 +52,13 @@ def test_panels_share_the_scale_of_replicas() -> None:
 
 def test_a_run_that_goes_on_much_longer_is_cut_and_says_so() -> None:
     runs = {name: ("", series([1] * 100)) for name in "ab"} | {"c": ("", series([1] * 9000))}
-    told = [shape.text for shape in draw("x", runs).shapes if isinstance(shape, Text)]
+    told = [shape.text for shape in draw("x", "about it", runs).shapes if isinstance(shape, Text)]
     assert sum("goes on beyond this axis" in text for text in told) == 1
 
 
 def test_nothing_is_drawn_outside_the_paper() -> None:
     observer, _ = observe(TRACE, "keda", 1)
-    drawing = draw("x", {"keda": ("", observer.series)})
+    drawing = draw("x", "about it", {"keda": ("", observer.series)})
     assert lines(drawing, READY)
     for shape in drawing.shapes:
         points = (shape.at,) if isinstance(shape, Text) else shape.points
@@ -66,7 +66,7 @@ def test_nothing_is_drawn_outside_the_paper() -> None:
 
 
 def test_svg_and_png_hold_the_same_picture() -> None:
-    drawing = draw("a < b & c", {"builtin": ("", series([3] * 20))})
+    drawing = draw("a < b & c", "", {"builtin": ("", series([3] * 20))})
     svg = ElementTree.fromstring(to_svg(drawing))
     assert svg.get("width") == str(drawing.width)
     assert "a < b & c" in {each.text for each in svg.iter() if each.tag.endswith("text")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from marea.simulator.cluster import WorkerProfile
 from marea.simulator.pool import Pool
@@ -58,6 +59,14 @@ KEDA_TUNED = KedaProfile(
 )
 """By somebody who knows it: ready and unacknowledged, target = slots, short windows."""
 
+KEDA_STEEP = replace(
+    KEDA_TUNED,
+    behaviour=Behaviour(
+        up=Rules(window_s=0.0, percent=None, pods=100), down=Rules(window_s=60.0, percent=100)
+    ),
+)
+"""As tuned, and from 1 to any number in one sync: the best that its settings allow on a burst."""
+
 AIRFLOW = KedaProfile(
     metric=_airflow,
     target=lambda _: 1.0,
@@ -81,3 +90,7 @@ SCALERS: dict[str, Callable[[], Scaler]] = {
 }
 
 NAMES = (*SCALERS, ORACLE)
+"""Compared when nothing is said."""
+
+EXTRA: dict[str, Callable[[], Scaler]] = {"keda-steep": lambda: KedaScaler(KEDA_STEEP)}
+"""Compared when asked for by name."""
