@@ -80,6 +80,9 @@ class WorkerSettings(Section):
 
     pool: str = Field(default="images", pattern=r"^[a-z0-9-]{1,40}$")
     """The pool whose queues it serves; `quarantine` runs one job at a time."""
+    replica: str = Field(default="", pattern=r"^[A-Za-z0-9.-]{0,253}$")
+    """What this process is called where replicas are listed; empty = the host's name, which is
+    the pod's in Kubernetes."""
     concurrency: int = Field(default=2, ge=1, le=256)
     """Prefork children: jobs running at once."""
     soft_time_limit_s: float = Field(default=120.0, gt=0)

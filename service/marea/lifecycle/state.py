@@ -102,3 +102,8 @@ class WorkerBeat:
     consuming: bool = True
     """Whether it takes jobs; False while it drains, or obeys a drain lease."""
     started_at: float = 0.0
+
+
+def replica_of(worker: str) -> str:
+    """The replica that a worker's start is of: `images@pod-1-3f2a1c` → `pod-1`."""
+    return worker.partition("@")[2].rpartition("-")[0]

@@ -8,7 +8,7 @@ are saved, so that asking costs the same with ten jobs and with a million.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from marea.lifecycle.state import JobState
@@ -35,14 +35,11 @@ class PoolDemand:
     """When the oldest queued job was last published; 0.0 without one."""
     arrived: int = 0
     """Jobs that ever came into the queue or straight to a worker; only grows."""
+    served: Mapping[Kind, Served] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """One reading. After a loss of the ledger's data the counters start again at 0."""
-
-    pools: Mapping[str, PoolDemand]
-    served: Mapping[Kind, Served]
+Demand = Mapping[str, PoolDemand]
+"""By pool. After a loss of the ledger's data the counters start again at 0."""
 
 
 def kind_of(state: JobState) -> Kind:
@@ -73,29 +70,36 @@ def demand_of(lanes: Sequence[Sequence[Any]], arrived: Any, jobs: Any, micros: A
     `lanes`: name, queued, running, score of the oldest or "", mix (kind, count, …). The others
     are alternating lists of field and value; the time served is in microseconds.
     """
+    spent = {text: int(value) / 1e6 for text, value in _pairs(micros)}
+    served: dict[str, dict[Kind, Served]] = {}
+    for text, count in _pairs(jobs):
+        pool, _, kind_name = text.partition("|")
+        kinds = served.setdefault(pool, {})
+        kinds[parse_kind(kind_name)] = Served(int(count), spent.get(text, 0.0))
     counters = {pool: int(count) for pool, count in _pairs(arrived)}
-    pools = {pool: PoolDemand(arrived=count) for pool, count in counters.items()}
+    pools = {
+        pool: PoolDemand(arrived=counters.get(pool, 0), served=served.get(pool, {}))
+        for pool in counters.keys() | served.keys()
+    }
     for name, queued, running, oldest, mix in lanes:
         pool, _priority = parse_lane(name)
-        if not int(queued) and not int(running):
-            continue
-        known = pools.get(pool, PoolDemand())
-        kinds = dict(known.queued)
-        for text, count in _pairs(mix):
-            kind = parse_kind(text)
-            kinds[kind] = kinds.get(kind, 0) + int(count)
-        times = [at for at in (known.oldest_at, float(oldest or 0.0)) if at]
-        pools[pool] = PoolDemand(
-            queued=kinds,
-            running=known.running + int(running),
-            oldest_at=min(times, default=0.0),
-            arrived=known.arrived,
-        )
-    spent = {text: int(value) / 1e6 for text, value in _pairs(micros)}
-    served = {
-        parse_kind(text): Served(int(count), spent.get(text, 0.0)) for text, count in _pairs(jobs)
-    }
-    return Demand(pools, served)
+        if int(queued) or int(running):
+            known = pools.get(pool, PoolDemand())
+            pools[pool] = _with_lane(known, int(running), float(oldest or 0.0), mix)
+    return pools
+
+
+def _with_lane(known: PoolDemand, running: int, oldest_at: float, mix: Sequence[Any]) -> PoolDemand:
+    kinds = dict(known.queued)
+    for text, count in _pairs(mix):
+        kind = parse_kind(text)
+        kinds[kind] = kinds.get(kind, 0) + int(count)
+    return replace(
+        known,
+        queued=kinds,
+        running=known.running + running,
+        oldest_at=min((at for at in (known.oldest_at, oldest_at) if at), default=0.0),
+    )
 
 
 def _pairs(alternating: Sequence[Any]) -> list[tuple[str, Any]]:

@@ -46,7 +46,7 @@ class MemoryLedger:
         self._phase_of: dict[str, Phase] = {}
         self._started: dict[tuple[str, Priority], float] = {}
         self._arrived: Counter[str] = Counter()
-        self._served: dict[Kind, Served] = {}
+        self._served: dict[str, dict[Kind, Served]] = {}
         self._workers: dict[str, WorkerBeat] = {}
         self._drains: dict[str, float] = {}
         self._outbox: dict[str, str] = {}
@@ -132,17 +132,17 @@ class MemoryLedger:
             for row in self._rows["queued"].values():
                 queued.setdefault(lane(row.state)[0], []).append(row.state)
             running = Counter(lane(row.state)[0] for row in self._rows["running"].values())
-            names = self._arrived.keys() | queued.keys() | running.keys()
-            pools = {
+            names = self._arrived.keys() | self._served.keys() | queued.keys() | running.keys()
+            return {
                 name: PoolDemand(
                     queued=Counter(kind_of(state) for state in queued.get(name, ())),
                     running=running[name],
                     oldest_at=min((s.published_at for s in queued.get(name, ())), default=0.0),
                     arrived=self._arrived[name],
+                    served=dict(self._served.get(name, {})),
                 )
                 for name in names
             }
-            return Demand(pools, dict(self._served))
 
     def last_started_publish(self, pool: str, priority: Priority) -> float:
         with self._lock:
@@ -295,9 +295,10 @@ class MemoryLedger:
         if saved.phase in IN_BROKER_PHASES and was_in not in IN_BROKER_PHASES:
             self._arrived[lane(saved)[0]] += 1
         seconds = ran_s(saved)
-        if was_in == "running" and seconds is not None:
-            known = self._served.get(kind_of(saved), Served(0, 0.0))
-            self._served[kind_of(saved)] = Served(known.jobs + 1, known.seconds + seconds)
+        if before is not None and was_in == "running" and seconds is not None:
+            kinds = self._served.setdefault(lane(before)[0], {})
+            known = kinds.get(kind_of(saved), Served(0, 0.0))
+            kinds[kind_of(saved)] = Served(known.jobs + 1, known.seconds + seconds)
 
     def _announce(self, state: JobState) -> None:
         for announced in list(self._watchers):

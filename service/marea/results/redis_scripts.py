@@ -111,8 +111,9 @@ end
 if kind(old_index) == 'running' then
   redis.call('HDEL', prefix .. 'owners', id)
   if ran_us ~= '' then
-    redis.call('HINCRBY', prefix .. 'served:jobs', job_kind, 1)
-    redis.call('HINCRBY', prefix .. 'served:us', job_kind, ran_us)
+    local field = string.match(lane_of(old_index), '^(.*):') .. '|' .. job_kind
+    redis.call('HINCRBY', prefix .. 'served:jobs', field, 1)
+    redis.call('HINCRBY', prefix .. 'served:us', field, ran_us)
   end
 end
 if kind(old_index) == 'waiting' and redis.call('EXISTS', prefix .. old_index) == 0 then

@@ -83,7 +83,7 @@ def run_worker(settings: Settings, parts: WorkerParts | None = None) -> int:
     settings = _with_slots(settings)
     parts = worker_parts(settings) if parts is None else parts
     pool, clock = settings.worker.pool, parts.clock
-    worker = worker_id(pool)
+    worker = worker_id(pool, settings.worker.replica or socket.gethostname())
     pulse = Pulse(tick=clock.now(), broker_since=clock.now())
     lease = DrainLease()
     losses = LossReporter(build_charge(parts.ledger, clock, parts.policy, worker), clock)
@@ -182,10 +182,10 @@ def worker_parts(settings: Settings) -> WorkerParts:
     )
 
 
-def worker_id(pool: str) -> str:
+def worker_id(pool: str, replica: str) -> str:
     """A name for this start of a worker: one that comes back under its old name would be
-    taken for alive, and keep what its predecessor held."""
-    return f"{pool}@{socket.gethostname()}-{secrets.token_hex(3)}"
+    taken for alive, and keep what its predecessor held. `replica_of` is its inverse."""
+    return f"{pool}@{replica}-{secrets.token_hex(3)}"
 
 
 def _with_slots(settings: Settings) -> Settings:
