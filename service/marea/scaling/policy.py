@@ -21,7 +21,7 @@ so a fleet that keeps to its plan is left alone, and one that fell behind grows,
 finish in less time than new replicas need to start. If what the fleet that is there can do
 beside λ · s clears the queue within `startup`, none is added for it: it would come too late.
 
-A number between N and N with an `offered` that is higher by chance alone (one standard deviation
+A number between N and N with an `offered` that is higher by chance alone (1.5 standard deviations
 of the rate, and at least 5 %) is left as it is, so that a steady load next to a step of the
 ceiling does not add and remove a replica in turn. A pool without work keeps one replica for
 `idle_after_s`, and longer while λ · s >= 0.05 slots.
@@ -183,8 +183,9 @@ def _need(pool: PoolTarget, backlog: Backlog, now: float) -> tuple[int, str, dic
 
 
 def _dead_band(arrivals_per_s: float) -> float:
-    """What chance adds to a rate: its standard deviation over `SLOW_S`, if arrivals are Poisson."""
-    chance = 1.0 / math.sqrt(2.0 * SLOW_S * arrivals_per_s) if arrivals_per_s > 0.0 else 0.0
+    """What chance adds to a rate: 1.5 standard deviations of it, averaged over `SLOW_S`, if
+    arrivals are Poisson."""
+    chance = 1.5 / math.sqrt(2.0 * SLOW_S * arrivals_per_s) if arrivals_per_s > 0.0 else 0.0
     return min(1.0, max(DEAD_BAND, chance))
 
 

@@ -140,6 +140,9 @@ FAST_S, SLOW_S = 10.0, 60.0
 """Time constants of the two rates. Arbitrary: the slow one steadies a trickle, the fast one
 follows a ramp and forgets a burst before its replicas have outlived their work."""
 
+AHEAD_S = 10.0
+"""How far a rising or falling rate is carried on: what is started now takes so long to start."""
+
 CHANCE = 2.0
 """Standard deviations by which the fast average may differ from the slow one by chance: that of
 a rate of Poisson arrivals averaged over a time constant t is sqrt(rate / 2t). 2: 1 in 22."""
@@ -187,9 +190,11 @@ class Arrivals:
         )
 
     def _gap_after(self, count: int, now: float) -> float | None:
-        if not count or self.last_at is None:
+        if not count:
             return self.gap_s
-        gap_s = (now - self.last_at) / count
+        if self.last_at is None and count == 1:
+            return self.gap_s
+        gap_s = (now - (self.at if self.last_at is None else self.last_at)) / count
         if self.gap_s is None:
             return gap_s
         return self.gap_s + (1.0 - (1.0 - NEWEST_WEIGHT) ** count) * (gap_s - self.gap_s)
@@ -208,9 +213,13 @@ class Arrivals:
 
     @property
     def _average(self) -> float:
-        """The slow one, as long as the fast one differs from it by no more than chance does."""
+        """The slow one, as long as the fast one differs from it by no more than chance does;
+        else the fast one, carried on for `AHEAD_S`."""
         chance = CHANCE * math.sqrt(max(self.fast_per_s, self.slow_per_s) / (2.0 * FAST_S))
-        return min(max(self.slow_per_s, self.fast_per_s - chance), self.fast_per_s + chance)
+        near = min(max(self.slow_per_s, self.fast_per_s - chance), self.fast_per_s + chance)
+        # Of a line, an average over t is the value t ago: the two are SLOW_S - FAST_S apart.
+        slope = (near - self.slow_per_s) / (SLOW_S - FAST_S)
+        return max(0.0, near + slope * (FAST_S + AHEAD_S))
 
 
 def _decayed(per_s: float, count: int, elapsed_s: float, constant_s: float) -> float:

@@ -49,7 +49,8 @@ class Replica:
     busy: int | None = None
     """Jobs it runs or holds; None without a heartbeat, which is not idle."""
     consuming: bool = True
-    """Whether it takes jobs, as its own heartbeat says."""
+    """False only if its heartbeat says that it obeys the drain that began last. One that obeyed
+    an earlier drain may since have taken a job, and not yet said so."""
     drain_until: float | None = None
     """The end of its drain lease."""
     deletion_cost: int = 0
@@ -67,7 +68,8 @@ class Step:
     lift: tuple[str, ...] = ()
     """Replicas that may take jobs again."""
     drain: tuple[str, ...] = ()
-    """Replicas to give a drain lease, or a longer one."""
+    """Replicas to give a drain lease, or a longer one. Without a lease until now, a new drain
+    begins, under a name that no heartbeat has obeyed before."""
     drain_until: float = 0.0
     costs: dict[str, int] = field(default_factory=dict)
     """Deletion costs to write."""

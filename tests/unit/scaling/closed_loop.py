@@ -31,9 +31,11 @@ class Pod:
     up_at: float
     ends: list[float] = field(default_factory=list)
     drain_until: float = 0.0
+    drained_since: float = 0.0
+    """When the present drain began: it is named by that, and by a heartbeat that obeys it."""
     cost: int = 0
-    beat: tuple[float, int, bool] | None = None
-    """When, how many jobs, whether consuming."""
+    beat: tuple[float, int, float] | None = None
+    """When, how many jobs, the drain that is obeyed (0: none)."""
 
     def state(self, now: float) -> ReplicaState:
         if now >= self.up_at:
@@ -43,8 +45,9 @@ class Pod:
         )
 
     def listed(self, now: float) -> Replica:
-        _, busy, consuming = self.beat or (0.0, None, True)
+        _, busy, obeyed = self.beat or (0.0, None, 0.0)
         until = self.drain_until if self.drain_until > now else None
+        consuming = until is None or obeyed != self.drained_since
         return Replica(self.name, self.state(now), busy, consuming, until, self.cost)
 
 
@@ -180,14 +183,17 @@ class Pool:
     def _beats(self) -> None:
         for pod in self.pods:
             due = pod.beat is None or self.now - pod.beat[0] >= BEAT_S
+            drained = pod.drain_until > self.now
             if pod.up_at <= self.now and due:
-                pod.beat = (self.now, len(pod.ends), pod.drain_until <= self.now)
+                pod.beat = (self.now, len(pod.ends), pod.drained_since if drained else 0.0)
 
     def _apply(self, step: Step) -> None:
         for pod in self.pods:
             if pod.name in step.lift:
                 pod.drain_until = 0.0
             if pod.name in step.drain:
+                if pod.drain_until <= self.now:
+                    pod.drained_since = self.now
                 pod.drain_until = step.drain_until
             pod.cost = step.costs.get(pod.name, pod.cost)
         if step.scale_to is not None:

@@ -117,3 +117,18 @@ def test_a_load_of_steady_chance_changes_the_scale_at_most_once_a_minute(
 def test_a_load_without_chance_leaves_the_scale_alone() -> None:
     pool = Pool(TARGET, [(n * 0.5, 4.0) for n in range(1800)]).run(900.0)
     assert len(set(pool.scales[100:])) == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_comes_no_job_is_interrupted_and_all_end(seed: int) -> None:
+    chance = random.Random(seed)
+    arrivals = []
+    for _ in range(chance.randint(1, 5)):
+        start, length = chance.uniform(0.0, 800.0), chance.choice((1.0, 60.0, 300.0))
+        for _ in range(chance.randint(10, 200)):
+            work_s = chance.choice((0.2, 2.0, 5.0, 30.0, 120.0))
+            arrivals.append((start + chance.uniform(0.0, length), work_s))
+    pool = Pool(TARGET, sorted(arrivals), startup_s=chance.choice((2.0, 8.0, 20.0))).run(2500.0)
+    assert pool.interrupted == 0
+    assert pool.ended == len(arrivals)
+    assert pool.scales[-1] == 0
