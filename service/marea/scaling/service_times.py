@@ -48,10 +48,11 @@ class Mean:
     mean_s: float
     count: int
 
-    def with_another(self, seconds: float, weight: float = NEWEST_WEIGHT) -> Mean:
-        count = self.count + 1
-        weight = max(weight, 1.0 / count)
-        return Mean(self.mean_s + weight * (seconds - self.mean_s), count)
+    def with_more(self, jobs: int, seconds: float, weight: float = NEWEST_WEIGHT) -> Mean:
+        """With `jobs` more that took `seconds` in all."""
+        count = self.count + jobs
+        weight = max(1.0 - (1.0 - weight) ** jobs, jobs / count)
+        return Mean(self.mean_s + weight * (seconds / jobs - self.mean_s), count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +62,17 @@ class ServiceTimes:
     kinds: Mapping[Kind, Mean] = field(default_factory=dict)
     overall: Mean = Mean(0.0, 0)
 
-    def seen(self, kind: Kind, seconds: float) -> ServiceTimes:
-        """With one more finished job. A duration that makes no sense is left out."""
-        if not (math.isfinite(seconds) and seconds >= 0.0):
+    def seen(self, kind: Kind, seconds: float, jobs: int = 1) -> ServiceTimes:
+        """With so many more finished jobs, which took `seconds` in all. What makes no sense is
+        left out."""
+        if jobs < 1 or not (math.isfinite(seconds) and seconds >= 0.0):
             return self
         kinds = dict(self.kinds)
-        kinds[kind] = kinds[kind].with_another(seconds) if kind in kinds else Mean(seconds, 1)
+        kinds[kind] = kinds.get(kind, Mean(0.0, 0)).with_more(jobs, seconds)
         if len(kinds) > MAX_KINDS:
             rarest = min((k for k in kinds if k != kind), key=lambda k: kinds[k].count)
             del kinds[rarest]
-        return ServiceTimes(kinds, self.overall.with_another(seconds, OVERALL_WEIGHT))
+        return ServiceTimes(kinds, self.overall.with_more(jobs, seconds, OVERALL_WEIGHT))
 
     def with_running(self, elapsed: Mapping[Kind, Sequence[float]]) -> ServiceTimes:
         """Corrected by jobs that have not ended: how long those of each kind have run so far.

@@ -78,8 +78,8 @@ def test_a_scale_raised_by_hand_is_kept_for_a_while() -> None:
 
 
 def test_a_scale_lowered_by_hand_below_the_need_is_raised_and_says_so() -> None:
-    pool = Pool(TARGET, burst(2000, 1.0), by_hand=lambda now: 2 if now == 30.0 else None)
-    pool.run(30.0)
+    pool = Pool(TARGET, burst(2000, 1.0), by_hand=lambda now: 2 if now == 20.0 else None)
+    pool.run(20.0)
     assert pool.scales[-1] > 2
     assert "by hand" in pool.decisions[-1].reason
 

@@ -67,6 +67,14 @@ def test_a_duration_that_makes_no_sense_is_left_out() -> None:
     assert taught(SMALL, math.nan, -1.0, math.inf) == ServiceTimes()
 
 
+def test_jobs_counted_together_weigh_as_much_as_one_by_one() -> None:
+    one_by_one = taught(SMALL, *[1.0] * 200, *[3.0] * 50)
+    together = taught(SMALL, *[1.0] * 200).seen(SMALL, 150.0, jobs=50)
+    assert together.expected_s(SMALL) == pytest.approx(one_by_one.expected_s(SMALL))
+    assert together.kinds[SMALL].count == 250
+    assert ServiceTimes().seen(SMALL, 10.0, jobs=0) == ServiceTimes()
+
+
 def test_a_change_of_speed_is_followed() -> None:
     times = taught(SMALL, *[1.0] * 500, *[4.0] * 200)
     assert 3.9 < times.expected_s(SMALL) <= 4.0
