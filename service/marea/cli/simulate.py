@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from marea.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from marea.simulator.cluster import Cluster
     from marea.simulator.drawing import Drawing
     from marea.simulator.runs import TraceMaker
     from marea.simulator.score import Score
@@ -24,7 +26,15 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 """Of a trace: its 200,000 jobs at 320 bytes, which a load test's history takes."""
-PICTURE_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What is shown besides figures: the traces as they are for the first seed."""
+
+    makers: Sequence[TraceMaker]
+    seed: int
+    cluster: Cluster
 
 
 def simulate(
@@ -41,6 +51,10 @@ def simulate(
         " (tuned, without a limit to the rise); may be repeated. Without it, the first eight.",
     ),
     seeds: int = typer.Option(5, min=1, max=1000, help="Runs of each; figures are medians."),
+    first_seed: int = typer.Option(0, min=0, help="Seeds are this one and those after it."),
+    start_s: float = typer.Option(
+        6.0, min=0.1, max=3600.0, help="Median of a pod's start; one of twenty takes 2.5 times it."
+    ),
     work_s: float | None = typer.Option(
         None, min=0.001, help="Seconds a job takes, for a history that does not tell."
     ),
@@ -52,36 +66,49 @@ def simulate(
     as_json: bool = JsonFlag,
 ) -> None:
     """Play a trace of jobs under several autoscalers and compare."""
+    from marea.simulator.cluster import P95_OF_MEDIAN, Cluster
     from marea.simulator.runs import compare
-    from marea.simulator.scalers.catalog import EXTRA, NAMES
+
+    wanted, names = _wanted(trace, every), _policies(policy)
+    if plot is not None and len(wanted) > 1:
+        raise typer.BadParameter("a picture shows one trace; use --report", param_hint="--plot")
+    for path in (report, plot):
+        _refuse_unwritable(path)
+    cluster = Cluster(start_median_s=start_s, start_p95_s=start_s * P95_OF_MEDIAN)
+    makers = [_maker(name, (drain_s, slots, max_replicas), work_s) for name in wanted]
+    results: dict[str, Mapping[str, Score]] = {}
+    progress = _progress(session_of(context).stderr, wanted)
+    for name, make in zip(progress, makers, strict=True):
+        results[name] = compare(make, names, range(first_seed, first_seed + seeds), cluster)
+    stage = Stage(makers, first_seed, cluster)
+    if report is not None:
+        _write_report(report, stage, results, seeds)
+    if plot is not None:
+        _write_plot(plot, stage, names)
+    _print(session_of(context).console, stage, results, as_json)
+
+
+def _wanted(traces: list[str], every: bool) -> list[str]:
     from marea.simulator.traces import TRACES
 
-    unknown = [name for name in policy if name not in (*NAMES, *EXTRA)]
+    wanted = list(dict.fromkeys([*traces, *(TRACES if every else ())]))
+    if not wanted:
+        raise typer.BadParameter(
+            f"say which: {', '.join(TRACES)}, a file, or --all", param_hint="--trace"
+        )
+    return wanted
+
+
+def _policies(policies: list[str]) -> list[str]:
+    from marea.simulator.scalers.catalog import EXTRA, NAMES
+
+    unknown = [name for name in policies if name not in (*NAMES, *EXTRA)]
     if unknown:
         raise typer.BadParameter(
             f"no policy {unknown[0]!r}; there are {', '.join((*NAMES, *EXTRA))}",
             param_hint="--policy",
         )
-    wanted = list(dict.fromkeys([*trace, *(TRACES if every else ())]))
-    if not wanted:
-        raise typer.BadParameter(
-            f"say which: {', '.join(TRACES)}, a file, or --all", param_hint="--trace"
-        )
-    if plot is not None and len(wanted) > 1:
-        raise typer.BadParameter("a picture shows one trace; use --report", param_hint="--plot")
-    for path in (report, plot):
-        _refuse_unwritable(path)
-    makers = [_maker(name, (drain_s, slots, max_replicas), work_s) for name in wanted]
-    names = list(dict.fromkeys(policy)) or list(NAMES)
-    results: dict[str, Mapping[str, Score]] = {}
-    progress = _progress(session_of(context).stderr, wanted)
-    for name, make in zip(progress, makers, strict=True):
-        results[name] = compare(make, names, seeds)
-    if report is not None:
-        _write_report(report, makers, results, seeds)
-    if plot is not None:
-        _write_plot(plot, makers[0](PICTURE_SEED), names)
-    _print(session_of(context).console, makers, results, as_json)
+    return list(dict.fromkeys(policies)) or list(NAMES)
 
 
 def _maker(name: str, pool: tuple[float, int, int], work_s: float | None) -> TraceMaker:
@@ -130,13 +157,13 @@ def _progress(stderr: Console, names: Sequence[str]) -> Iterator[str]:
         yield name
 
 
-def _pictures(trace: Trace, names: Sequence[str], title: str, about: str) -> Drawing:
+def _pictures(stage: Stage, trace: Trace, names: Sequence[str], title: str, about: str) -> Drawing:
     from marea.simulator.picture import draw
     from marea.simulator.runs import observe
 
     runs = {}
     for name in names:
-        observer, score = observe(trace, name, PICTURE_SEED)
+        observer, score = observe(trace, name, stage.seed, stage.cluster)
         drained = "never drained" if score.drain_s is None else f"drained in {score.drain_s:,.0f} s"
         line = (
             f"{drained}, p95 wait {score.wait_p95_s:,.0f} s, {score.worker_seconds:,.0f}"
@@ -147,31 +174,31 @@ def _pictures(trace: Trace, names: Sequence[str], title: str, about: str) -> Dra
 
 
 def _write_report(
-    path: Path,
-    makers: Sequence[TraceMaker],
-    results: Mapping[str, Mapping[str, Score]],
-    seeds: int,
+    path: Path, stage: Stage, results: Mapping[str, Mapping[str, Score]], seeds: int
 ) -> None:
     from marea.simulator.report import page
     from marea.simulator.svg import to_svg
 
     parts = {}
-    for make, (name, scores) in zip(makers, results.items(), strict=True):
-        trace = make(PICTURE_SEED)
-        parts[name] = (trace.about, scores, to_svg(_pictures(trace, list(scores), "", "")))
+    for make, (name, scores) in zip(stage.makers, results.items(), strict=True):
+        trace = make(stage.seed)
+        picture = to_svg(_pictures(stage, trace, list(scores), "", ""))
+        parts[name] = (trace.about, scores, picture)
     command = shlex.join(["marea", *sys.argv[1:]])
-    path.write_text(page(parts, seeds, command), encoding="utf-8")
+    note = f"Medians over {seeds} seeds; the pictures show seed {stage.seed}."
+    path.write_text(page(parts, note, command), encoding="utf-8")
 
 
-def _write_plot(path: Path, trace: Trace, names: Sequence[str]) -> None:
+def _write_plot(path: Path, stage: Stage, names: Sequence[str]) -> None:
     from marea.simulator.png import to_png
 
-    path.write_bytes(to_png(_pictures(trace, names, trace.name, trace.about)))
+    trace = stage.makers[0](stage.seed)
+    path.write_bytes(to_png(_pictures(stage, trace, names, trace.name, trace.about)))
 
 
 def _print(
     console: Console,
-    makers: Sequence[TraceMaker],
+    stage: Stage,
     results: Mapping[str, Mapping[str, Score]],
     as_json: bool,
 ) -> None:
@@ -182,8 +209,8 @@ def _print(
         ]
         print_json(documents[0] if len(documents) == 1 else documents)
         return
-    for make, (name, scores) in zip(makers, results.items(), strict=True):
-        console.print(f"[bold]{plain(name)}[/] {plain(make(PICTURE_SEED).about)}\n")
+    for make, (name, scores) in zip(stage.makers, results.items(), strict=True):
+        console.print(f"[bold]{plain(name)}[/] {plain(make(stage.seed).about)}\n")
         console.print(_table(scores) + "\n")
 
 

@@ -9,7 +9,7 @@ from marea.simulator.cluster import Cluster
 from marea.simulator.observe import Observer
 from marea.simulator.scaler import Scaler
 from marea.simulator.scalers.catalog import EXTRA, ORACLE, SCALERS
-from marea.simulator.scalers.oracle import FAMILY, OracleScaler, Plan
+from marea.simulator.scalers.oracle import AHEADS_S, OracleScaler, Plan
 from marea.simulator.score import Score, middle, score
 from marea.simulator.trace import Trace
 from marea.simulator.world import World
@@ -32,14 +32,40 @@ def play(trace: Trace, scaler: Scaler, seed: int, cluster: Cluster | None = None
 
 
 def best_plan(trace: Trace, seed: int, cluster: Cluster | None = None) -> Plan:
-    """The cheapest of the oracle's plans that drain as fast, and keep the promise as often, as
-    any of them; see `scalers.oracle`."""
-    found = [(plan, score(play(trace, OracleScaler(plan), seed, cluster))) for plan in FAMILY]
-    fastest = min(result.drain_s or math.inf for _, result in found)
-    fast = [each for each in found if (each[1].drain_s or math.inf) <= FASTEST * fastest]
-    fewest = min(result.slo_misses for _, result in fast)
-    kept = [each for each in fast if each[1].slo_misses <= fewest + NEARLY * len(trace.jobs)]
-    return min(kept, key=lambda each: each[1].worker_seconds)[0]
+    """The oracle's plan for this trace and these start-ups; `scalers.oracle` says which it is."""
+
+    def judge(plan: Plan) -> Score:
+        return score(play(trace, OracleScaler(plan), seed, cluster))
+
+    most = max(pool.max_replicas for pool in trace.pools)
+    if trace.cap is not None:
+        most = min(most, trace.cap)
+    fullest = {ahead_s: judge(Plan(most, ahead_s)) for ahead_s in AHEADS_S}
+    fastest_s = min(_drain_s(each) for each in fullest.values())
+    fewest = min(each.slo_misses for each in fullest.values())
+
+    def is_as_good(found: Score) -> bool:
+        is_kept = found.slo_misses <= fewest + NEARLY * len(trace.jobs)
+        return is_kept and _drain_s(found) <= FASTEST * fastest_s
+
+    plans: list[tuple[float, Plan]] = []
+    for ahead_s, full in fullest.items():
+        if not is_as_good(full):
+            continue
+        few, many, best = 1, most, full
+        while few < many:
+            found = judge(Plan((few + many) // 2, ahead_s))
+            if is_as_good(found):
+                many, best = (few + many) // 2, found
+            else:
+                few = (few + many) // 2 + 1
+        plans.append((best.worker_seconds, Plan(many, ahead_s)))
+    # The fastest and the least late plan can differ by luck; then the whole pool is the plan.
+    return min(plans, key=lambda each: each[0])[1] if plans else Plan(most, AHEADS_S[-1])
+
+
+def _drain_s(found: Score) -> float:
+    return math.inf if found.drain_s is None else found.drain_s
 
 
 def make_scaler(name: str, trace: Trace, seed: int, cluster: Cluster | None = None) -> Scaler:
@@ -50,11 +76,11 @@ def make_scaler(name: str, trace: Trace, seed: int, cluster: Cluster | None = No
 
 
 def compare(
-    make: TraceMaker, names: Sequence[str], seeds: int, cluster: Cluster | None = None
+    make: TraceMaker, names: Sequence[str], seeds: Sequence[int], cluster: Cluster | None = None
 ) -> dict[str, Score]:
-    """The median of each figure over the seeds 0, 1, …, for each scaler."""
+    """The median of each figure over the seeds, for each scaler."""
     scores: dict[str, list[Score]] = {name: [] for name in names}
-    for seed in range(seeds):
+    for seed in seeds:
         trace = make(seed)
         for name in names:
             scaler = make_scaler(name, trace, seed, cluster)

@@ -77,8 +77,8 @@ def test_svg_and_png_hold_the_same_picture() -> None:
 
 
 def test_the_page_stands_alone_and_escapes_what_it_is_told() -> None:
-    scores = compare(lambda _: TRACE, ["builtin", "keda"], 2)
-    text = page({TRACE.name: ("<about>", scores, "<svg/>")}, 2, "marea --trace '<x>'")
+    scores = compare(lambda _: TRACE, ["builtin", "keda"], range(2))
+    text = page({TRACE.name: ("<about>", scores, "<svg/>")}, "two seeds", "marea --trace '<x>'")
     assert "few &lt;jobs&gt;" in text
     assert "&lt;about&gt;" in text
     assert not re.search(r"https?://|<script|src=|<link", text)

@@ -32,6 +32,9 @@ BEAT_S = 5.0
 RECENT_S = 60.0
 """The mix of arrivals is that of the last minute."""
 
+STARTUP_OF_MEDIAN = 10.0 / 6.0
+"""What the owner sets as `startup_s`: its default of 10 s where the median start is 6 s."""
+
 _STATES: dict[Phase, ReplicaState] = {
     Phase.PENDING: "pending",
     Phase.STARTING: "unready",
@@ -62,7 +65,7 @@ class BuiltinScaler(Scaler):
         self._world = world
         first = world.trace.first_s
         self._known = {
-            name: Known(_target(pool), Arrivals(first, total=0))
+            name: Known(_target(pool, world.cluster.start_median_s), Arrivals(first, total=0))
             for name, pool in world.pools.items()
         }
         world.every(TICK_S, first + world.random("builtin").uniform(0, TICK_S), self._tick)
@@ -147,9 +150,15 @@ class BuiltinScaler(Scaler):
             pool.scale(step.scale_to)
 
 
-def _target(pool: Pool) -> PoolTarget:
+def _target(pool: Pool, start_median_s: float) -> PoolTarget:
     spec = pool.spec
-    return PoolTarget(spec.name, spec.drain_s, spec.slots, max_replicas=spec.max_replicas)
+    return PoolTarget(
+        spec.name,
+        spec.drain_s,
+        spec.slots,
+        max_replicas=spec.max_replicas,
+        startup_s=start_median_s * STARTUP_OF_MEDIAN,
+    )
 
 
 def _kind(task: Task) -> Kind:

@@ -2,13 +2,15 @@
 
 It is a bound, not a proof of the optimum. It has the same start-up times, nodes, maximum and cap
 as all others, and starts nothing before the first arrival. A *plan* is a number N and a look-
-ahead L: jobs are laid first come, first served on N replicas that are up one median start-up
-after the first arrival; the replicas that this keeps busy at a time t are `need(t)`. At t the
-oracle keeps the most of `need` between t and t + L, never fewer than the jobs that are there can
-use (up to N); what is idle beyond that goes at once. `runs.run_oracle` plays all plans of a
-family; of those that drain the trace within 2 % of the fastest, and of these the ones whose late
-jobs (longer in the queue than the pool's `drain_s`) are within 1 % of all jobs of the fewest, it
-takes the cheapest in worker-seconds.
+ahead L: jobs are laid first come, first served on N replicas a pool that are up one median
+start-up after the first arrival; the replicas that this keeps busy at a time t are `need(t)`. At
+t the oracle keeps the most of `need` between t and t + L, and never fewer than the jobs that are
+there can use (up to N); what is idle beyond that goes at once.
+
+`runs.best_plan` plays plans in which N is the maximum, for each L; the shortest drain and the
+fewest late jobs (longer in the queue than the pool's `drain_s`) among these are as good as it
+gets. For each L it then searches the smallest N that drains within 2 % of that and is late for at
+most 1 % of all jobs more, and of these plans takes the cheapest in worker-seconds.
 """
 
 from __future__ import annotations
@@ -33,19 +35,14 @@ TICK_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    share: float
-    """N as a share of each pool's maximum."""
+    replicas: int
+    """N, for each pool; a pool's own maximum may be less."""
     ahead_s: float
     """L. Less than a start-up would start replicas too late for what it knows of."""
 
 
-FAMILY = tuple(
-    Plan(share, ahead_s)
-    for share in (1.0, 0.8, 0.6, 0.45, 0.35, 0.25, 0.12)
-    for ahead_s in (15.0, 60.0)
-)
-"""15 s: the 95th percentile of a start. Finer grids changed no bound of the named traces by
-more than a few percent; see docs/simulator.md."""
+AHEADS_S = (10.0, 30.0)
+"""10 s: nine of ten starts are shorter. 60 s was the cheapest on none of the named traces."""
 
 
 class OracleScaler(Scaler):
@@ -58,8 +55,7 @@ class OracleScaler(Scaler):
         self._most: dict[str, int] = {}
         self._need: dict[str, list[int]] = {}
         for pool in world.pools.values():
-            highest = pool.spec.max_replicas if trace.cap is None else trace.cap
-            most = max(1, math.ceil(self._plan.share * min(highest, pool.spec.max_replicas)))
+            most = min(self._plan.replicas, pool.spec.max_replicas)
             jobs = [job for job in trace.jobs if job.pool == pool.spec.name]
             self._most[pool.spec.name] = most
             need = needed(jobs, pool.spec, most, ready_s, trace.first_s)
@@ -67,7 +63,7 @@ class OracleScaler(Scaler):
         world.every(TICK_S, trace.first_s, lambda: self._tick(world))
 
     def _tick(self, world: World) -> None:
-        tick = math.floor((world.now - world.trace.first_s) / TICK_S)
+        tick = round((world.now - world.trace.first_s) / TICK_S)
         pools = list(world.pools.values())
         targets = [self._target(pool, tick) for pool in pools]
         if world.trace.cap is not None:
@@ -96,22 +92,24 @@ def needed(
 ) -> list[int]:
     """Replicas that first come, first served on `replicas` keeps busy, per tick of 1 s."""
     free = [ready_s] * (replicas * spec.slots)
-    changes: dict[int, int] = {}
-    last = 0
+    changes: list[tuple[float, int]] = []
     for job in jobs:
         start_s = max(job.at_s, heapq.heappop(free))
-        heapq.heappush(free, start_s + job.work_s)
-        begin = math.floor((start_s - first_s) / TICK_S)
-        end = math.ceil((start_s + job.work_s - first_s) / TICK_S)
-        changes[begin] = changes.get(begin, 0) + 1
-        changes[end] = changes.get(end, 0) - 1
-        last = max(last, end)
-    busy, needs = 0, []
-    for tick in range(last + 1):
-        busy += changes.get(tick, 0)
-        # Slots that change hands within a tick are counted twice; there are no more than these.
-        needs.append(min(replicas, math.ceil(busy / spec.slots)))
-    return needs
+        end_s = start_s + job.work_s
+        heapq.heappush(free, end_s)
+        changes += [(start_s, 1), (end_s, -1)]
+    changes.sort()
+    busy, most = 0, [0] * (math.ceil((changes[-1][0] - first_s) / TICK_S) + 1 if changes else 0)
+    at_s = first_s
+    for when_s, change in changes:
+        for tick in range(_tick_of(at_s, first_s), _tick_of(when_s, first_s) + 1):
+            most[tick] = max(most[tick], busy)
+        busy, at_s = busy + change, when_s
+    return [math.ceil(slots / spec.slots) for slots in most]
+
+
+def _tick_of(at_s: float, first_s: float) -> int:
+    return math.floor((at_s - first_s) / TICK_S)
 
 
 def ahead(values: Sequence[int], ticks: int) -> list[int]:
