@@ -48,7 +48,7 @@ def test_all_comes_up_by_itself_and_works_with_the_least_rights(
             server.start()
     wait_until(lambda: platform.asked("/readyz")[0] == 200, "all is ready", timeout_s=START_S)
     uploads_end_as_they_must(platform)
-    tried = platform.run("uploader", "store", "try", "--json", "--timeout", "100")
+    tried = platform.run("uploader", "store", "try", "--json", "--timeout-s", "100")
     assert tried.returncode == 0, tried.stderr
     assert [record["state"] for record in json.loads(tried.stdout)["records"]] == ["done"]
     for verb in VERBS:

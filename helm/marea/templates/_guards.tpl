@@ -112,6 +112,7 @@
       "gateway.host" "gateway.service" "gateway.port" "gateway.service.port"
       "gateway.event_token" "gateway.existingSecret" "gateway.api_tokens" "gateway.existingSecret"
       "worker.pool" "pools[].name" "worker.concurrency" "pools[].concurrency"
+      "worker.replica" "nothing: a replica is called as its pod"
       "worker.memory_limit_bytes" "pools[].memoryPerJob"
       "worker.soft_time_limit_s" "timeLimits.softSeconds" "worker.hard_time_limit_s" "timeLimits.hardSeconds"
       "worker.liveness_file" "nothing: the probes need it" "reconciler.liveness_file" "nothing: the probes need it"

@@ -54,7 +54,7 @@ def prepare(
         True, "--versioning/--no-versioning", help="Keep the versions of source buckets."
     ),
     timeout_s: float = typer.Option(
-        300.0, "--timeout", min=0.0, help="Seconds to wait for the store to answer."
+        300.0, "--timeout-s", min=0.0, help="Seconds to wait for the store to answer."
     ),
     as_json: bool = JsonFlag,
 ) -> None:
@@ -111,7 +111,7 @@ def try_it(
     ),
     prefix: str = typer.Option("marea-try/", help="What the picture's key begins with."),
     timeout_s: float = typer.Option(
-        120.0, "--timeout", min=0.0, help="Seconds to wait for the first record."
+        120.0, "--timeout-s", min=0.0, help="Seconds to wait for the first record."
     ),
     as_json: bool = JsonFlag,
 ) -> None:

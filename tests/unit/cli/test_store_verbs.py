@@ -68,7 +68,7 @@ def test_a_process_that_there_is_not_is_told(shell: CommandLine) -> None:
 
 def test_a_store_that_stays_away_is_given_up_with_the_reason(shell: CommandLine) -> None:
     shell.set({**NOBODY, "MAREA_STORE__SECRET_KEY": "s3cr3t-k3y"})
-    ended = shell.run("store", "prepare", "--timeout", "0")
+    ended = shell.run("store", "prepare", "--timeout-s", "0")
     assert ended.status == 1
     assert "waiting for the object store: the store does not answer" in ended.err
     assert "Gave up after 0 s" in ended.err
@@ -82,7 +82,7 @@ def test_a_missing_access_key_is_named(shell: CommandLine, monkeypatch: pytest.M
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     shell.set({"MAREA_STORE__ENDPOINT_URL": "http://127.0.0.1:1"})
-    ended = shell.run("store", "prepare", "--timeout", "0")
+    ended = shell.run("store", "prepare", "--timeout-s", "0")
     assert "there is no access key: set MAREA_STORE__ACCESS_KEY" in ended.err
 
 
@@ -103,6 +103,6 @@ def test_a_try_in_a_bucket_that_is_no_source_is_refused(shell: CommandLine) -> N
 
 def test_a_try_without_a_store_ends_with_its_reason(shell: CommandLine) -> None:
     shell.set({**NOBODY, "MAREA_STORE__SECRET_KEY": "s3cr3t-k3y"})
-    ended = shell.run("store", "try", "--timeout", "0")
+    ended = shell.run("store", "try", "--timeout-s", "0")
     assert ended.status == 1
     assert "error (trial-failed): The upload itself failed" in ended.err

@@ -29,7 +29,7 @@ template:
         args:
           - store
           - prepare
-          - --timeout
+          - --timeout-s
           - "600"
           {{- if include "marea.hasStore" . }}
           - --users
