@@ -41,8 +41,8 @@ def simulate(
     context: typer.Context,
     trace: list[str] = typer.Option(
         [],
-        help="A named trace (burst, spikes, ramp, trickle, long, mixed, outage, outage-at-peak,"
-        " cold, cap) or a file of JSON lines; may be repeated.",
+        help="A named trace (burst, small-burst, spikes, ramp, trickle, long, mixed, outage,"
+        " outage-at-peak, cold, cap) or a file of JSON lines; may be repeated.",
     ),
     every: bool = typer.Option(False, "--all", help="All named traces."),
     policy: list[str] = typer.Option(

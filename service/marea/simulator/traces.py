@@ -52,6 +52,12 @@ def burst(seed: int) -> Trace:
     return Trace("burst", _about(burst), _ordered(_at_once(rng, 4000, 5.0, 4.0)))
 
 
+def small_burst(seed: int) -> Trace:
+    """400 jobs of 4 s within 5 s: eight replicas would do within the promise."""
+    rng = _rng("small-burst", seed)
+    return Trace("small-burst", _about(small_burst), _ordered(_at_once(rng, 400, 5.0, 4.0)))
+
+
 def spikes(seed: int) -> Trace:
     """One job of 4 s a second, and five times, every 4 minutes, 2,500 within 10 s."""
     rng = _rng("spikes", seed)
@@ -137,6 +143,7 @@ def _about(make: Callable[[int], Trace]) -> str:
 
 TRACES: dict[str, Callable[[int], Trace]] = {
     "burst": burst,
+    "small-burst": small_burst,
     "spikes": spikes,
     "ramp": ramp,
     "trickle": trickle,

@@ -81,7 +81,7 @@ def test_report_and_plot_are_written(shell: CommandLine, short: str) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ((), "say which: burst, spikes"),
+        ((), "say which: burst, small-burst, spikes"),
         (("--trace", "nope"), "'nope' is neither a file nor one of burst"),
         (("--trace", "burst", "--policy", "kedda"), "no policy 'kedda'; there are builtin, keda"),
         (("--all", "--plot", "x.png"), "a picture shows one trace; use --report"),

@@ -49,7 +49,9 @@ class Known:
     target: PoolTarget
     arrivals: Arrivals
     times: ServiceTimes = field(default_factory=ServiceTimes)
-    recent: deque[tuple[float, Kind]] = field(default_factory=deque)
+    recent: deque[tuple[float, str]] = field(default_factory=deque)
+    mix: Counter[str] = field(default_factory=Counter)
+    """Kinds of the jobs in `recent`."""
     leases: dict[Pod, float] = field(default_factory=dict)
     last_work_s: float = 0.0
     previous: Decision | None = None
@@ -73,11 +75,13 @@ class BuiltinScaler(Scaler):
     # ------------------------------------------------------------------ what it hears
 
     def arrived(self, pool: Pool, task: Task) -> None:
-        self._known[pool.spec.name].recent.append((self._world.now, _kind(task)))
+        known = self._known[pool.spec.name]
+        known.recent.append((self._world.now, task.job.key))
+        known.mix[task.job.key] += 1
 
     def finished(self, pool: Pool, task: Task, took_s: float) -> None:
         known = self._known[pool.spec.name]
-        known.times = known.times.seen(_kind(task), took_s)
+        known.times = known.times.seen(_kind(task.job.key), took_s)
         known.last_work_s = self._world.now
 
     def pod_ready(self, pool: Pool, pod: Pod) -> None:
@@ -122,7 +126,7 @@ class BuiltinScaler(Scaler):
         known.arrivals = known.arrivals.read(len(pool.tasks), now)
         if pool.ready_messages or pool.unacked:
             known.last_work_s = now
-        waiting = Counter(_kind(task) for task in pool.queue)
+        waiting = _kinds(Counter([task.job.key for task in pool.queue]))
         return Backlog(
             pool=name,
             at=now,
@@ -161,8 +165,12 @@ def _target(pool: Pool, start_median_s: float) -> PoolTarget:
     )
 
 
-def _kind(task: Task) -> Kind:
-    return Kind(task.job.key, 0)
+def _kind(key: str) -> Kind:
+    return Kind(key, 0)
+
+
+def _kinds(counts: Counter[str]) -> dict[Kind, int]:
+    return {_kind(key): count for key, count in counts.items()}
 
 
 def _busy(pod: Pod) -> int:
@@ -175,9 +183,11 @@ def _busy(pod: Pod) -> int:
 def _recent_service_s(known: Known, now: float) -> float:
     """Mean expected service time of what came in the last minute; else of all that was seen."""
     while known.recent and known.recent[0][0] < now - RECENT_S:
-        known.recent.popleft()
-    mix = Counter(kind for _, kind in known.recent)
-    return known.times.work_s(mix) / mix.total() if mix else known.times.mean_s
+        _, key = known.recent.popleft()
+        known.mix[key] -= 1
+    if not known.recent:
+        return known.times.mean_s
+    return known.times.work_s(_kinds(+known.mix)) / len(known.recent)
 
 
 def _replica(pod: Pod, known: Known) -> Replica:
