@@ -68,7 +68,8 @@ class Step:
     lift: tuple[str, ...] = ()
     """Replicas that may take jobs again."""
     drain: tuple[str, ...] = ()
-    """Replicas to give a drain lease, or a longer one. Without a lease until now, a new drain
+    """Replicas to give a drain lease, or a longer one, also to those that are removed now: they
+    shall not take jobs again however long their end takes. Without a lease until now, a new drain
     begins, under a name that no heartbeat has obeyed before."""
     drain_until: float = 0.0
     costs: dict[str, int] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marea.scaling.backlog import Backlog, PoolTarget, Unreadable
@@ -22,6 +22,7 @@ def count(pool: PoolTarget, backlog: Backlog) -> int:
     return replicas
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(targets(), backlogs(), st.integers(1, 1000), st.floats(0.0, 1e5))
 def test_more_work_never_asks_for_fewer_replicas(
     pool: PoolTarget, backlog: Backlog, jobs: int, seconds: float
@@ -34,11 +35,13 @@ def test_more_work_never_asks_for_fewer_replicas(
     assert count(pool, replace(backlog, oldest_s=backlog.oldest_s + seconds)) >= before
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(targets(), backlogs())
 def test_a_tighter_target_never_asks_for_fewer_replicas(pool: PoolTarget, backlog: Backlog) -> None:
     assert count(replace(pool, drain_s=pool.drain_s / 2), backlog) >= count(pool, backlog)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(targets(), backlogs())
 def test_every_answer_is_within_bounds_and_can_be_explained(
     pool: PoolTarget, backlog: Backlog
@@ -52,6 +55,7 @@ def test_every_answer_is_within_bounds_and_can_be_explained(
     assert Decision.from_json(json.loads(json.dumps(decision.as_json()))) == decision
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(targets(), backlogs())
 def test_the_scale_is_never_below_the_busy_replicas_unless_the_max_is(
     pool: PoolTarget, backlog: Backlog
@@ -60,6 +64,7 @@ def test_the_scale_is_never_below_the_busy_replicas_unless_the_max_is(
     assert count(pool, backlog) >= min(busy, pool.max_replicas)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(targets(), backlogs())
 def test_a_fleet_is_not_made_smaller_while_it_works_off_a_queue(
     pool: PoolTarget, backlog: Backlog
@@ -69,12 +74,14 @@ def test_a_fleet_is_not_made_smaller_while_it_works_off_a_queue(
         assert count(pool, backlog) >= useful
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(targets(), backlogs())
 def test_work_is_never_left_without_a_replica(pool: PoolTarget, backlog: Backlog) -> None:
     if backlog.jobs:
         assert count(pool, backlog) >= 1
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(targets(), backlogs())
 def test_a_pool_is_parked_only_after_its_time_without_work_or_arrivals(
     pool: PoolTarget, backlog: Backlog
@@ -86,6 +93,7 @@ def test_a_pool_is_parked_only_after_its_time_without_work_or_arrivals(
         assert idle.arrivals_per_s * idle.service_s < 0.05
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(targets(), backlogs(), st.one_of(st.none(), st.integers(0, 500)), st.booleans())
 def test_what_could_not_be_read_changes_nothing(
     pool: PoolTarget, backlog: Backlog, wanted: int | None, known: bool
@@ -98,6 +106,7 @@ def test_what_could_not_be_read_changes_nothing(
     assert decision.replicas == (wanted if wanted is not None else 11 if known else None)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(
     targets(),
     backlogs(),
@@ -115,6 +124,7 @@ def test_a_reading_that_makes_no_sense_changes_nothing(
     assert field in decision.reason
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(targets(), backlogs())
 def test_the_same_inputs_give_the_same_decision(pool: PoolTarget, backlog: Backlog) -> None:
     assert desired_replicas(pool, backlog, NOW) == desired_replicas(pool, backlog, NOW)

@@ -7,7 +7,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marea.scaling.service_times import (
@@ -80,6 +80,7 @@ def test_a_change_of_speed_is_followed() -> None:
     assert 3.9 < times.expected_s(SMALL) <= 4.0
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(st.floats(0.0, 1e6), min_size=1, max_size=50))
 def test_a_mean_lies_between_the_extremes(seconds: list[float]) -> None:
     expected = taught(SMALL, *seconds).expected_s(SMALL)
@@ -99,6 +100,7 @@ def test_the_number_of_kinds_is_limited() -> None:
     assert SMALL in times.kinds
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(0, 10**15))
 def test_a_size_class_covers_a_factor_of_four(size: int) -> None:
     n = size_class(size)
@@ -121,9 +123,9 @@ def test_a_steady_rate_is_found(per_s: float) -> None:
 
 def test_a_rising_rate_is_followed_and_carried_on() -> None:
     arrivals = [10.0 * math.sqrt(2.0 * n / 10.0) for n in range(5000)]  # 0.1 more per s, each s
-    at = 200.0
+    at = 100.0
     found = counted([each for each in arrivals if each <= at], at).per_s
-    assert 0.85 <= found / (0.1 * at) <= 1.15
+    assert 0.85 <= found / (0.1 * at) <= 1.1
 
 
 def test_a_burst_is_forgotten_soon_after_it() -> None:
