@@ -202,6 +202,8 @@ def _print(
     results: Mapping[str, Mapping[str, Score]],
     as_json: bool,
 ) -> None:
+    from marea.simulator.table import beside
+
     if as_json:
         documents = [
             {"trace": name, "policies": {who: each.as_json() for who, each in scores.items()}}
@@ -212,19 +214,26 @@ def _print(
     for make, (name, scores) in zip(stage.makers, results.items(), strict=True):
         console.print(f"[bold]{plain(name)}[/] {plain(make(stage.seed).about)}\n")
         console.print(_table(scores) + "\n")
+    rows = beside(results)
+    if rows:
+        console.print("[bold]builtin over the others[/] below 1 is better for builtin\n")
+        console.print(_aligned(rows))
 
 
 def _table(scores: Mapping[str, Score]) -> str:
-    """Figures to the right, as figures are read."""
     from marea.simulator.table import COLUMNS, cells
 
-    rows = [("policy", *COLUMNS), *((name, *cells(score)) for name, score in scores.items())]
+    return _aligned([("policy", *COLUMNS), *((who, *cells(each)) for who, each in scores.items())])
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    """Figures to the right, as figures are read."""
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     lines = [
         "  ".join(
             [
                 row[0].ljust(widths[0]),
-                *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)),
+                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
             ]
         )
         for row in rows

@@ -22,6 +22,8 @@ FIGURES = [
 ]
 POLICIES = ["builtin", "keda", "keda-tuned", "hpa", "airflow", "knative", "lambda", "oracle"]
 
+ONE_SEED = ("--seeds", "1")
+
 SHORT = "\n".join(json.dumps({"at": n, "work_s": 2.0}) for n in range(20))
 
 
@@ -59,6 +61,17 @@ def test_the_table_has_a_line_for_each_policy_that_was_asked_for(
     )
     rows = [line.split()[0] for line in ended.out.splitlines() if line]
     assert rows == ["short.jsonl", "policy", "keda", "oracle"]
+
+
+def test_ours_is_set_beside_the_others_in_one_table(shell: CommandLine, short: str) -> None:
+    ended = shell.run("scaling", "simulate", "--trace", short, "--trace", "small-burst", *ONE_SEED)
+    lines = ended.out.splitlines()
+    start = lines.index("builtin over the others below 1 is better for builtin")
+    rows = [line.split() for line in lines[start + 1 :] if line]
+    assert rows[0][:3] == ["trace", "drain/oracle", "worker-s/oracle"]
+    assert rows[0][3:] == ["p95/keda-tuned", "worker-s/keda-tuned", "interrupted"]
+    assert [row[0] for row in rows[1:]] == [short, "small-burst"]
+    assert float(rows[2][3]) < 1 < float(rows[2][2])
 
 
 def test_seeds_make_runs_repeatable(shell: CommandLine) -> None:
