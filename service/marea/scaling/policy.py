@@ -21,6 +21,9 @@ so a fleet that keeps to its plan is left alone, and one that fell behind grows,
 finish in less time than new replicas need to start. If what the fleet that is there can do
 beside λ · s clears the queue within `startup`, none is added for it: it would come too late.
 
+If the oldest job still waits two starts after its target, though none is under way, what was
+measured is wrong, and busy slots are not counted on to become free: N >= (busy + W / H) / c.
+
 A number between N and N with an `offered` that is higher by chance alone (1.5 standard deviations
 of the rate, and at least 5 %) is left as it is, so that a steady load next to a step of the
 ceiling does not add and remove a replica in turn. A pool without work keeps one replica for
@@ -154,7 +157,10 @@ def _need(pool: PoolTarget, backlog: Backlog, now: float) -> tuple[int, str, dic
     capacity = backlog.fleet.capacity
     if backlog.ready and need < min(capacity, bound):
         need, limiter = min(capacity, bound), "queued"
-    if need > max(capacity, floor) and _clears_soon(pool, backlog):
+    if _is_stuck(pool, backlog):
+        apart = min(bound, _ceil((backlog.busy + backlog.work_s / horizon_s) / pool.slots))
+        need, limiter = (apart, "stuck") if apart > need else (need, limiter)
+    elif need > max(capacity, floor) and _clears_soon(pool, backlog):
         need, limiter = max(capacity, floor), "clears-soon"
     if need <= floor and floor:
         need, limiter = floor, "offered-load" if backlog.jobs else "keep-alive"
@@ -201,6 +207,13 @@ def _work_term(pool: PoolTarget, backlog: Backlog) -> tuple[float, float]:
     if not backlog.ready:
         return 0.0, horizon_s
     return (backlog.work_s + backlog.busy * s / 2) / horizon_s / pool.slots, horizon_s
+
+
+def _is_stuck(pool: PoolTarget, backlog: Backlog) -> bool:
+    """Whether the oldest job still waits after its target and two starts, though none is under
+    way. Something takes longer than was measured: busy slots are not counted on."""
+    late_s = backlog.oldest_s - pool.drain_s - 2.0 * pool.startup_s
+    return backlog.ready > 0 and not backlog.fleet.starting and late_s > 0.0
 
 
 def _clears_soon(pool: PoolTarget, backlog: Backlog) -> bool:

@@ -154,12 +154,19 @@ SILENT_GAPS = 5.0
 arrivals 1 gap in 148 is as long."""
 
 
+LASTING_S = 8.0
+"""Arrivals that have lasted for less count in proportion: they are a burst until they go on, which
+is work that waits and no rate. Arbitrary, four ticks. Measured in the simulator: the longer, the
+fewer replicas answer a small burst, and the later more answer long jobs that come at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrivals:
     """Arrivals per second: a slow average, unless a fast one differs by more than chance.
 
-    So a steady load has a steady rate, and a rising one is followed within `FAST_S`. Between
-    arrivals further apart than that both averages vanish, and the mean gap still knows better.
+    So a steady load has a steady rate, and a changing one is followed within `FAST_S` and carried
+    on for `AHEAD_S`. Between arrivals further apart than that both averages vanish, and the mean
+    gap still knows better.
     """
 
     at: float
@@ -172,23 +179,34 @@ class Arrivals:
     """When arrivals were last seen."""
     gap_s: float | None = None
     """Mean time between two arrivals; None before the second."""
+    begun_at: float | None = None
+    """When they began after a silence."""
+    rising_at: float | None = None
+    """Since when they have been more than before; None unless they are."""
 
     def read(self, total: int, now: float) -> Arrivals:
         """With the counter of arrivals read again. A counter or clock that went back starts
         again from there, without a guess at what was missed."""
         if self.total is None or total < self.total or now < self.at:
-            return replace(self, at=now, total=total, last_at=None)
+            return replace(self, at=now, total=total, last_at=None, begun_at=None, rising_at=None)
         elapsed_s = now - self.at
         if elapsed_s <= 0.0:
             return self
         count = total - self.total
-        return Arrivals(
+        read = Arrivals(
             now,
             _decayed(self.fast_per_s, count, elapsed_s, FAST_S),
             _decayed(self.slow_per_s, count, elapsed_s, SLOW_S),
             total,
             now if count else self.last_at,
             self._gap_after(count, now),
+        )
+        begun_at = self.at if self.begun_at is None or self._has_stopped else self.begun_at
+        rising_at = self.at if self.rising_at is None else self.rising_at
+        return replace(
+            read,
+            begun_at=begun_at if count or self.begun_at is not None else None,
+            rising_at=rising_at if read._near > read.slow_per_s else None,
         )
 
     def _gap_after(self, count: int, now: float) -> float | None:
@@ -204,24 +222,38 @@ class Arrivals:
     @property
     def per_s(self) -> float:
         """The rate that may be expected to last; 0 once arrivals have stopped."""
-        if self.last_at is None:
+        if self._has_stopped:
             return 0.0
+        if self.gap_s is not None and self.gap_s > FAST_S / 2:
+            return max(self._average, 1.0 / self.gap_s)
+        return self._average
+
+    @property
+    def _has_stopped(self) -> bool:
+        if self.last_at is None:
+            return True
         silence_s = self.at - self.last_at
         if self.gap_s is None:
-            return self._average if silence_s <= SLOW_S else 0.0
-        if silence_s > max(SILENT_GAPS * self.gap_s, FAST_S):
-            return 0.0
-        return max(self._average, 1.0 / self.gap_s) if self.gap_s > FAST_S / 2 else self._average
+            return silence_s > SLOW_S
+        return silence_s > max(SILENT_GAPS * self.gap_s, FAST_S)
+
+    @property
+    def _near(self) -> float:
+        """The slow average, as long as the fast one differs from it by no more than chance."""
+        chance = CHANCE * math.sqrt(max(self.fast_per_s, self.slow_per_s) / (2.0 * FAST_S))
+        return min(max(self.slow_per_s, self.fast_per_s - chance), self.fast_per_s + chance)
 
     @property
     def _average(self) -> float:
-        """The slow one, as long as the fast one differs from it by no more than chance does;
-        else the fast one, carried on for `AHEAD_S`."""
-        chance = CHANCE * math.sqrt(max(self.fast_per_s, self.slow_per_s) / (2.0 * FAST_S))
-        near = min(max(self.slow_per_s, self.fast_per_s - chance), self.fast_per_s + chance)
+        near, slow = self._near, self.slow_per_s
         # Of a line, an average over t is the value t ago: the two are SLOW_S - FAST_S apart.
-        slope = (near - self.slow_per_s) / (SLOW_S - FAST_S)
-        return max(0.0, near + slope * (FAST_S + AHEAD_S))
+        change = (near - slow) * (1.0 + (FAST_S + AHEAD_S) / (SLOW_S - FAST_S))
+        if change > 0.0:
+            change *= self._lasting(self.rising_at)
+        return max(0.0, slow + change) * self._lasting(self.begun_at)
+
+    def _lasting(self, since: float | None) -> float:
+        return 0.0 if since is None else min(1.0, (self.at - since) / LASTING_S)
 
 
 def _decayed(per_s: float, count: int, elapsed_s: float, constant_s: float) -> float:

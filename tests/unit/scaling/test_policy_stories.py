@@ -104,6 +104,14 @@ def test_none_is_added_for_a_queue_that_is_gone_before_it_would_be_up() -> None:
     assert sized(read(ready=160, fleet=up(5)), tight) == (5, "clears-soon")
 
 
+def test_jobs_stuck_behind_longer_ones_get_slots_of_their_own() -> None:
+    # By the means 103 s of work on 100 slots: it "clears soon", and has not for 400 s.
+    behind = read(ready=3, busy=100, s=2.0, oldest_s=400.0, fleet=up(25))
+    assert sized(behind) == (26, "stuck")
+    assert sized(replace(behind, oldest_s=70.0)) == (25, "queued")
+    assert sized(replace(behind, fleet=up(25, starting=1)))[1] != "stuck"
+
+
 def test_a_replica_that_arrivals_keep_busy_does_not_count_as_help() -> None:
     busy_anyway = read(ready=160, per_s=18.0, fleet=up(5), oldest_s=50.0)
     assert sized(busy_anyway) == (10, "drain")

@@ -130,8 +130,16 @@ def test_a_rising_rate_is_followed_and_carried_on() -> None:
 
 def test_a_burst_is_forgotten_soon_after_it() -> None:
     burst = [1.0] * 500
-    assert counted(burst, 4.0).per_s > 1.0
+    assert counted(burst, 4.0).per_s > 0.0
     assert counted(burst, 20.0).per_s == 0.0
+
+
+def test_a_burst_is_no_rate_until_it_goes_on() -> None:
+    going_on = [1.0 + n / 100.0 for n in range(6000)]
+    assert counted(going_on, 4.0).per_s < 15.0  # 31 without
+    assert counted(going_on, 40.0).per_s == pytest.approx(100.0, rel=0.15)
+    on_a_trickle = sorted([*(n * 1.0 for n in range(200)), *([200.0] * 400)])
+    assert counted(on_a_trickle, 202.0).per_s < 25.0  # 36 without
 
 
 def test_rare_arrivals_are_remembered_for_some_of_their_gaps() -> None:
