@@ -71,6 +71,12 @@ class BacklogUnavailable(TransientError):
     code = "backlog-unavailable"
 
 
+class FleetUnavailable(TransientError):
+    """The platform that runs the replicas did not answer, or refused; nothing is concluded."""
+
+    code = "fleet-unavailable"
+
+
 class CommitContended(TransientError):
     """The compare-and-swap of a result lost too often in a row."""
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validat
 from pydantic.fields import FieldInfo
 
 from marea.errors import ConfigError
+from marea.settings_scaling import AutoscalerSettings
 from marea.settings_servers import (
     FROM_FILE,
     BrokerSettings,
@@ -27,6 +28,7 @@ from marea.settings_servers import (
 from marea.settings_text import merge, parse_json, read_env_file, read_settings_file
 
 __all__ = [
+    "AutoscalerSettings",
     "BrokerSettings",
     "GatewaySettings",
     "LedgerSettings",
@@ -191,6 +193,7 @@ class Settings(Section):
     gateway: GatewaySettings = GatewaySettings()
     worker: WorkerSettings = WorkerSettings()
     reconciler: ReconcilerSettings = ReconcilerSettings()
+    autoscaler: AutoscalerSettings = AutoscalerSettings()
     notify: NotifySettings = NotifySettings()
     logs: LogSettings = LogSettings()
     rules_file: Path | None = None

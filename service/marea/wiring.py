@@ -6,11 +6,12 @@ Only processes and the CLI call it. Adapters are imported where they are built, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from marea.clock import Clock, SystemClock
 from marea.errors import ConfigError, StoreUnavailable
+from marea.kube.fleets import Fleets
 from marea.lifecycle.finish import Place
 from marea.lifecycle.policy import Policy
 from marea.notify.notifier import Notifier
@@ -21,7 +22,9 @@ from marea.queues.names import QUARANTINE_POOL
 from marea.queues.publisher import Publisher
 from marea.results.ledger import Ledger
 from marea.routing.table import RouteTable
+from marea.scaling.backlog import PoolTarget
 from marea.settings import Settings
+from marea.settings_scaling import PoolScaling
 from marea.storage.object_store import ObjectStore
 
 STORE_WAIT_MAX_S = 5.0
@@ -140,6 +143,48 @@ def build_broker(settings: Settings) -> Broker:
                     " use redis://, rediss://, amqp:// or amqps://"
                 ]
             )
+
+
+def build_targets(settings: Settings, pools: Sequence[str]) -> dict[str, PoolTarget]:
+    """What is asked of each of `pools`. Raises `ConfigError` with every problem."""
+    scaling = settings.autoscaler
+    problems = [
+        f"MAREA_AUTOSCALER__POOLS names {pool!r}, and no rule or pipeline does: there are"
+        f" {', '.join(pools)}"
+        for pool in scaling.pools
+        if pool not in pools
+    ]
+    targets = {}
+    for pool in pools:
+        own = scaling.pools.get(pool, PoolScaling())
+        try:
+            targets[pool] = PoolTarget(
+                name=pool,
+                drain_s=own.drain_s or scaling.drain_s,
+                slots=1 if pool == QUARANTINE_POOL else own.slots or scaling.slots,
+                min_replicas=own.min_replicas,
+                max_replicas=own.max_replicas or max(scaling.max_replicas, own.min_replicas),
+                utilisation=scaling.utilisation,
+                startup_s=scaling.startup_s,
+                idle_after_s=(
+                    scaling.idle_after_s if own.idle_after_s is None else own.idle_after_s
+                ),
+                weight=own.weight,
+                floor=own.floor,
+            )
+        except ValueError as exc:
+            problems.append(f"MAREA_AUTOSCALER__POOLS: {exc}")
+    if problems:
+        raise ConfigError(problems)
+    return targets
+
+
+def build_fleets(settings: Settings, clock: Clock) -> Fleets:
+    """The Deployments of this release. Raises `ConfigError` where no Kubernetes is to be found."""
+    from marea.kube.kubernetes import KubernetesFleets
+
+    scaling = settings.autoscaler
+    return KubernetesFleets(scaling.release, clock, namespace=scaling.namespace)
 
 
 def build_notifier(settings: Settings, clock: Clock) -> Notifier:

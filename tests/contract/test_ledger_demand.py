@@ -11,7 +11,7 @@ from ledger_states import START, make_state, saved
 from marea.clock import FakeClock
 from marea.lifecycle.state import JobState, WorkerBeat
 from marea.messages.objects import ObjectRef
-from marea.results.demand import PoolDemand, Served
+from marea.results.demand import PoolDemand, Served, Started
 from marea.results.ledger import Ledger
 from marea.scaling.service_times import Kind
 
@@ -46,7 +46,19 @@ def test_tells_what_waits_by_pipeline_and_size(ledger: Ledger) -> None:
 def test_a_job_that_starts_waits_no_longer(ledger: Ledger) -> None:
     state = queued(ledger, "a.jpg")
     saved(ledger, state.but(phase="running", started_at=START + 1, owner="w"))
-    assert ledger.demand()["images"] == PoolDemand(running=1, arrived=1)
+    assert ledger.demand()["images"] == PoolDemand(
+        running=1, started={Kind("grayscale", 0): Started(1, START + 1)}, arrived=1
+    )
+
+
+def test_tells_since_when_jobs_run_by_kind(ledger: Ledger) -> None:
+    states = [queued(ledger, f"{n}.jpg", priority=p) for n, p in enumerate(("high", "normal"))]
+    for number, state in enumerate(states):
+        started = state.but(phase="running", started_at=START + 2 * number, owner="w")
+        states[number] = saved(ledger, started)
+    assert ledger.demand()["images"].started == {Kind("grayscale", 0): Started(2, START + 1)}
+    saved(ledger, states[0].but(phase="done", finished_at=START + 5))
+    assert ledger.demand()["images"].started == {Kind("grayscale", 0): Started(1, START + 2)}
 
 
 def test_publishing_a_job_again_is_no_arrival(ledger: Ledger) -> None:

@@ -51,7 +51,7 @@ tcp-keepalive 60
 
 {{/* What the processes need, and nothing that empties or stops the server: docs/redis.md. */}}
 {{- define "marea.valkeyAcl" -}}
-resetkeys resetchannels ~marea:* ~{{ .Values.ledger.prefix }}* ~marea.ping ~*.high ~*.normal &marea:* &{{ .Values.ledger.prefix }}* -@all +@connection +@transaction +eval +evalsha +script|load +get +set +mget +del +exists +llen +lpush +rpush +brpop +lrange +ltrim +hset +hget +hmget +hgetall +hdel +hlen +hvals +hincrby +zadd +zrem +zrange +zrevrange +zrangebyscore +zcard +zcount +sadd +srem +smembers +publish +subscribe +unsubscribe -@dangerous -@admin +info
+resetkeys resetchannels ~marea:* ~{{ .Values.ledger.prefix }}* ~marea.ping ~*.high ~*.normal &marea:* &{{ .Values.ledger.prefix }}* -@all +@connection +@transaction +eval +evalsha +script|load +get +set +mget +del +exists +llen +lpush +rpush +brpop +lrange +ltrim +hset +hget +hmget +hgetall +hdel +hlen +hvals +hincrby +zadd +zrem +zrange +zrevrange +zrangebyscore +zcard +zcount +zscore +sadd +srem +smembers +publish +subscribe +unsubscribe -@dangerous -@admin +info
 {{- end }}
 
 {{/* Each line's reason: docs/rabbitmq.md. */}}

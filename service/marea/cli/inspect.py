@@ -19,6 +19,7 @@ from marea.cli.render import (
     state_json,
     why,
 )
+from marea.cli.scaling import scaling_rows
 from marea.cli.session import JsonFlag, Session, print_json, session_of
 from marea.errors import BacklogUnavailable, MareaError
 
@@ -42,6 +43,7 @@ def status(context: typer.Context, as_json: bool = JsonFlag) -> None:
     workers = ledger.workers(now)
     phases = {str(phase): count for phase, count in ledger.phase_counts().items()}
     sweep = ledger.value("sweep-report")
+    scaling = ledger.value("scaling")
     if as_json:
         print_json(
             {
@@ -53,11 +55,13 @@ def status(context: typer.Context, as_json: bool = JsonFlag) -> None:
                         "slots": beat.slots,
                         "busy": len(beat.active),
                         "draining": beat.draining,
+                        "consuming": beat.consuming,
                     }
                     for beat in workers
                 ],
                 "jobs": phases,
                 "sweep": sweep,
+                "scaling": scaling,
             }
         )
         return
@@ -73,11 +77,13 @@ def status(context: typer.Context, as_json: bool = JsonFlag) -> None:
     if workers:
         rows = [heading("worker", "slots", "busy", "")]
         for beat in workers:
-            draining = "draining" if beat.draining else ""
+            draining = "draining" if beat.draining or not beat.consuming else ""
             rows.append((plain(beat.worker), str(beat.slots), str(len(beat.active)), draining))
         console.print(columns(rows) + "\n")
     else:
         console.print("[yellow]no workers[/]\n")
+    if rows := scaling_rows(scaling, now):
+        console.print(columns(rows) + "\n")
     console.print(f"jobs: {counts(phases) or 'none yet'}")
     if isinstance(sweep, dict):
         age_s = now - float(sweep["ended_at"])

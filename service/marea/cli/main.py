@@ -10,6 +10,7 @@ import typer
 
 from marea import __version__
 from marea.cli import declared, inspect, jobs, processes, simulate, store
+from marea.cli import scaling as scaling_verbs
 from marea.cli.session import LOCAL_ENV_FILE, Session
 from marea.errors import ConfigError, MareaError, TransientError
 
@@ -49,6 +50,7 @@ app.command()(processes.up)
 app.command()(processes.gateway)
 app.command()(processes.worker)
 app.command()(processes.reconciler)
+app.command()(processes.autoscaler)
 app.command()(jobs.submit)
 app.command()(inspect.status)
 app.command("jobs")(inspect.list_jobs)
@@ -64,6 +66,8 @@ dead.command("replay")(jobs.dead_replay)
 route.command("test")(declared.route_test)
 pipelines.command("list")(declared.pipelines_list)
 pipelines.command("show")(declared.pipelines_show)
+scaling.command("explain")(scaling_verbs.explain)
+scaling.command("history")(scaling_verbs.history)
 scaling.command("simulate")(simulate.simulate)
 store_family.command("prepare")(store.prepare)
 store_family.command("check")(store.check)

@@ -11,11 +11,17 @@ import typer
 
 from marea.cli.render import plain
 from marea.cli.session import JsonFlag, print_json, session_of
+from marea.telemetry.liveness import SIGN_MAX_AGE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from marea.settings import ReconcilerSettings, Settings, WorkerSettings
+    from marea.settings import (
+        AutoscalerSettings,
+        ReconcilerSettings,
+        Settings,
+        WorkerSettings,
+    )
     from marea.wiring import Declarations
 
 CHECK_HELP = "Do not work: judge this liveness file, for a probe."
@@ -134,7 +140,7 @@ def reconciler(
     context: typer.Context,
     once: bool = typer.Option(False, "--once", help="One tick of every duty, then exit."),
     check_liveness: Path | None = typer.Option(None, help=CHECK_HELP),
-    max_age_s: float = typer.Option(180.0, min=0.0, help=MAX_AGE_HELP),
+    max_age_s: float = typer.Option(SIGN_MAX_AGE_S, min=0.0, help=MAX_AGE_HELP),
 ) -> None:
     """Find and put right what events, brokers and workers lost."""
     from marea.telemetry.liveness import check_sign
@@ -153,10 +159,45 @@ def reconciler(
     if once:
         process.tick()
         return
+    process.run(_stop_signal())
+
+
+def autoscaler(
+    context: typer.Context,
+    once: bool = typer.Option(False, "--once", help="One decision per pool, then exit."),
+    check_liveness: Path | None = typer.Option(None, help=CHECK_HELP),
+    max_age_s: float = typer.Option(SIGN_MAX_AGE_S, min=0.0, help=MAX_AGE_HELP),
+) -> None:
+    """Size the pools by what is queued and running.
+
+    Runs in the cluster whose Deployments it sizes; a second one waits for its turn. `marea
+    scaling explain` tells why.
+    """
+    from marea.telemetry.liveness import check_sign
+
+    session = session_of(context)
+    if check_liveness is not None:
+        _tell_verdict(check_sign(check_liveness, _now(), max_age_s))
+    settings = session.settings
+    _configure_logs(settings)
+    _say_start("autoscaler", settings, mode=settings.autoscaler.mode)
+    from marea.autoscaler.compose import build_autoscaler
+
+    _require_sound(settings, with_broker=True)
+    _answer_probes(settings.autoscaler, check_sign)
+    process = build_autoscaler(settings)
+    if once:
+        process.tick()
+        return
+    process.run(_stop_signal())
+
+
+def _stop_signal() -> threading.Event:
+    """Set by SIGINT and SIGTERM."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    process.run(stop)
+    return stop
 
 
 def _configure_logs(settings: Settings) -> None:
@@ -222,7 +263,8 @@ def _require_sound(settings: Settings, *, with_broker: bool = False) -> Declarat
 
 
 def _answer_probes(
-    section: WorkerSettings | ReconcilerSettings, judge: Callable[[Path, float], tuple[bool, str]]
+    section: WorkerSettings | ReconcilerSettings | AutoscalerSettings,
+    judge: Callable[[Path, float], tuple[bool, str]],
 ) -> None:
     """From before the wait for the store until the process ends."""
     file, port = section.liveness_file, section.liveness_port

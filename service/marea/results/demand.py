@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from marea.lifecycle.state import JobState
-from marea.results.index import parse_lane
+from marea.results.index import escaped, parse_lane, unescaped
 from marea.scaling.service_times import Kind, size_class
 
 
@@ -25,12 +25,21 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
+class Started:
+    """Jobs of a kind that run, and when they started on average (seconds since the epoch)."""
+
+    jobs: int
+    mean_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class PoolDemand:
     """Of one pool; quarantined jobs count under "quarantine"."""
 
     queued: Mapping[Kind, int] = field(default_factory=dict)
     """Jobs published and not started, by kind."""
     running: int = 0
+    started: Mapping[Kind, Started] = field(default_factory=dict)
     oldest_at: float = 0.0
     """When the oldest queued job was last published; 0.0 without one."""
     arrived: int = 0
@@ -47,14 +56,14 @@ def kind_of(state: JobState) -> Kind:
 
 
 def kind_text(kind: Kind) -> str:
-    """`web|5`. A pipeline's name holds no `|` (a-z, 0-9, `-`)."""
-    return f"{kind.pipeline}|{kind.size_class}"
+    """`web|5`, in one line whatever the name: it stands in the first of a row."""
+    return f"{escaped(kind.pipeline)}|{kind.size_class}"
 
 
 def parse_kind(text: str) -> Kind:
     """The inverse of `kind_text`. Raises ValueError."""
     pipeline, _, number = text.rpartition("|")
-    return Kind(pipeline, int(number))
+    return Kind(unescaped(pipeline), int(number))
 
 
 def ran_s(state: JobState) -> float | None:
@@ -67,7 +76,8 @@ def ran_s(state: JobState) -> float | None:
 def demand_of(lanes: Sequence[Sequence[Any]], arrived: Any, jobs: Any, micros: Any) -> Demand:
     """From the reply of the script `DEMAND`.
 
-    `lanes`: name, queued, running, score of the oldest or "", mix (kind, count, …). The others
+    `lanes`: name, queued, running, score of the oldest or "", mix (kind, count, …), runs
+    (`jobs|kind`, count, `starts|kind`, sum of starts in milliseconds, …). The others
     are alternating lists of field and value; the time served is in microseconds.
     """
     spent = {text: int(value) / 1e6 for text, value in _pairs(micros)}
@@ -81,15 +91,29 @@ def demand_of(lanes: Sequence[Sequence[Any]], arrived: Any, jobs: Any, micros: A
         pool: PoolDemand(arrived=counters.get(pool, 0), served=served.get(pool, {}))
         for pool in counters.keys() | served.keys()
     }
-    for name, queued, running, oldest, mix in lanes:
+    for name, queued, running, oldest, mix, runs in lanes:
         pool, _priority = parse_lane(name)
         if int(queued) or int(running):
-            known = pools.get(pool, PoolDemand())
-            pools[pool] = _with_lane(known, int(running), float(oldest or 0.0), mix)
+            known = _with_runs(pools.get(pool, PoolDemand()), int(running), runs)
+            pools[pool] = _with_queue(known, float(oldest or 0.0), mix)
     return pools
 
 
-def _with_lane(known: PoolDemand, running: int, oldest_at: float, mix: Sequence[Any]) -> PoolDemand:
+def _with_runs(known: PoolDemand, running: int, runs: Sequence[Any]) -> PoolDemand:
+    texts = dict(_pairs(runs))
+    started = dict(known.started)
+    for text, count in texts.items():
+        what, _, kind_name = text.partition("|")
+        if what != "jobs":
+            continue
+        before = started.get(parse_kind(kind_name), Started(0, 0.0))
+        jobs = before.jobs + int(count)
+        sum_s = before.jobs * before.mean_at + int(texts[f"starts|{kind_name}"]) / 1000
+        started[parse_kind(kind_name)] = Started(jobs, sum_s / jobs)
+    return replace(known, running=known.running + running, started=started)
+
+
+def _with_queue(known: PoolDemand, oldest_at: float, mix: Sequence[Any]) -> PoolDemand:
     kinds = dict(known.queued)
     for text, count in _pairs(mix):
         kind = parse_kind(text)
@@ -97,7 +121,6 @@ def _with_lane(known: PoolDemand, running: int, oldest_at: float, mix: Sequence[
     return replace(
         known,
         queued=kinds,
-        running=known.running + running,
         oldest_at=min((at for at in (known.oldest_at, oldest_at) if at), default=0.0),
     )
 

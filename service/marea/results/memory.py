@@ -21,7 +21,7 @@ from marea.messages.job import Priority
 from marea.messages.notification import Notification
 from marea.messages.record import TERMINAL_STATES
 from marea.results.codec import Row, decode_notification, dump_json, encode_notification
-from marea.results.demand import Demand, PoolDemand, Served, kind_of, ran_s
+from marea.results.demand import Demand, PoolDemand, Served, Started, kind_of, ran_s
 from marea.results.index import Position, cursor_at, lane, parse_cursor, placement
 from marea.results.ledger import JobPage, OpenCount
 from marea.scaling.service_times import Kind
@@ -131,12 +131,15 @@ class MemoryLedger:
             queued: dict[str, list[JobState]] = {}
             for row in self._rows["queued"].values():
                 queued.setdefault(lane(row.state)[0], []).append(row.state)
-            running = Counter(lane(row.state)[0] for row in self._rows["running"].values())
+            running: dict[str, list[JobState]] = {}
+            for row in self._rows["running"].values():
+                running.setdefault(lane(row.state)[0], []).append(row.state)
             names = self._arrived.keys() | self._served.keys() | queued.keys() | running.keys()
             return {
                 name: PoolDemand(
                     queued=Counter(kind_of(state) for state in queued.get(name, ())),
-                    running=running[name],
+                    running=len(running.get(name, ())),
+                    started=_starts(running.get(name, ())),
                     oldest_at=min((s.published_at for s in queued.get(name, ())), default=0.0),
                     arrived=self._arrived[name],
                     served=dict(self._served.get(name, {})),
@@ -342,6 +345,13 @@ class MemoryLedger:
                 for job_id, row in self._rows[phase].items()
                 if lane_of is None or lane(row.state) == lane_of
             )
+
+
+def _starts(states: Sequence[JobState]) -> dict[Kind, Started]:
+    by_kind: dict[Kind, list[float]] = {}
+    for state in states:
+        by_kind.setdefault(kind_of(state), []).append(state.started_at)
+    return {kind: Started(len(at), sum(at) / len(at)) for kind, at in by_kind.items()}
 
 
 def _score(row: Row) -> float:

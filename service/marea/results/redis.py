@@ -7,7 +7,7 @@ index entries in one step, so an index cannot disagree with the rows. Keys, unde
     jobs                           zset of all ids by created_at
     queued: running: waiting: …    one zset per phase (and lane or tenant), see index.py
     owners tenants started         hashes: running id → worker; jobs in the broker; rule 6
-    mix:<lane> arrived served:…    hashes of counters, see demand.py
+    mix: runs: arrived served:…    hashes of counters, see demand.py
     lanes waiting-tenants          sets: which queued/running and waiting zsets there are
     workers drains                 hashes of beats and drain leases; a worker silent for the
                                    retention is dropped

@@ -88,14 +88,27 @@ end
 local function lane_of(name)
   return string.match(name, '^%a+:(.*)$')
 end
+-- Running jobs of a kind: how many, and the sum of their starts in milliseconds.
+local function count_run(name, job_kind, sign, started_at)
+  local runs = prefix .. 'runs:' .. lane_of(name)
+  local starts = sign * math.floor(tonumber(started_at) * 1000) + 0  -- no -0, which is no integer
+  redis.call('HINCRBY', runs, 'starts|' .. job_kind, string.format('%.0f', starts))
+  if redis.call('HINCRBY', runs, 'jobs|' .. job_kind, sign) <= 0 then
+    redis.call('HDEL', runs, 'jobs|' .. job_kind, 'starts|' .. job_kind)
+  end
+end
 
+local old_score
 if not old_row then
   -- The row may have expired by itself and left its ended index behind.
   for _, phase in ipairs(ended) do
     redis.call('ZREM', prefix .. 'ended:' .. phase, id)
   end
 elseif old_index ~= index then
+  old_score = redis.call('ZSCORE', prefix .. old_index, id)
   redis.call('ZREM', prefix .. old_index, id)
+else
+  old_score = redis.call('ZSCORE', prefix .. old_index, id)
 end
 if kind(old_index) == 'queued' or kind(old_index) == 'running' then
   if redis.call('HINCRBY', prefix .. 'tenants', old_tenant, -1) <= 0 then
@@ -110,6 +123,9 @@ if kind(old_index) == 'queued' and old_job_kind ~= '' then
 end
 if kind(old_index) == 'running' then
   redis.call('HDEL', prefix .. 'owners', id)
+  if old_job_kind ~= '' and old_score then
+    count_run(old_index, old_job_kind, -1, old_score)
+  end
   if ran_us ~= '' then
     local field = string.match(lane_of(old_index), '^(.*):') .. '|' .. job_kind
     redis.call('HINCRBY', prefix .. 'served:jobs', field, 1)
@@ -135,6 +151,7 @@ if kind(index) == 'queued' then
 end
 if kind(index) == 'running' then
   redis.call('HSET', prefix .. 'owners', id, owner)
+  count_run(index, job_kind, 1, score)
   local lane = lane_of(index)
   local latest = redis.call('HGET', prefix .. 'started', lane)
   if not latest or tonumber(latest) < tonumber(published_at) then
@@ -201,7 +218,8 @@ for _, lane in ipairs(redis.call('SMEMBERS', prefix .. 'lanes')) do
     redis.call('ZCARD', queue),
     redis.call('ZCARD', prefix .. 'running:' .. lane),
     oldest[2] or '',
-    redis.call('HGETALL', prefix .. 'mix:' .. lane)
+    redis.call('HGETALL', prefix .. 'mix:' .. lane),
+    redis.call('HGETALL', prefix .. 'runs:' .. lane)
   })
 end
 return {

@@ -27,7 +27,7 @@ HEAVY = (
     "structlog",
     "yaml",
 )
-PROCESSES = ("gateway", "worker", "reconciler")
+PROCESSES = ("gateway", "worker", "reconciler", "autoscaler")
 
 
 def verbs(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

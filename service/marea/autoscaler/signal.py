@@ -1,0 +1,242 @@
+"""The signal: what every pool has to do and has to do it with, from three sources.
+
+The broker counts messages, the ledger knows of which kinds they are and how long such jobs took,
+heartbeats say which slots are busy. Where two disagree the larger is believed. A source that does
+not answer makes the pools' readings `Unreadable`: unknown is not zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from marea.clock import Clock
+from marea.errors import TransientError
+from marea.kube.fleets import FleetView, Listed
+from marea.lifecycle.state import WorkerBeat, replica_of
+from marea.queues.broker import Broker, QueueDepth
+from marea.queues.names import pool_queues
+from marea.results.demand import PoolDemand, Served, kind_of
+from marea.results.ledger import Ledger
+from marea.scaling.backlog import Backlog, Fleet, PoolTarget, Reading, Unreadable
+from marea.scaling.service_times import Arrivals, Kind, ServiceTimes
+from marea.scaling.step import Replica
+
+BOOT_S = 30.0
+"""A replica younger than this, of which no heartbeat was heard, is starting; an older one is
+taken to be busy with all its slots. Ten times what a worker needs from its start to its first
+beat (measured: 2 to 3 s on an idle core)."""
+
+DUE_LIMIT = 1000
+"""Delayed jobs looked at: those due before a new replica would be up."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolReading:
+    """The reading of one pool, and its replicas, each with what its heartbeat says."""
+
+    reading: Reading
+    replicas: tuple[Replica, ...] = ()
+    view: FleetView | None = None
+    workers: Mapping[str, str] = field(default_factory=dict)
+    """Replica -> the worker that runs in it; only those that beat."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is remembered of a pool from one reading to the next."""
+
+    arrivals: Arrivals
+    times: ServiceTimes = field(default_factory=ServiceTimes)
+    served: Mapping[Kind, Served] | None = None
+    last_work_at: float = 0.0
+
+
+class SignalReader:
+    """Reads all pools together: one question to the broker, two or three to the ledger."""
+
+    def __init__(
+        self, broker: Broker, ledger: Ledger, clock: Clock, targets: Mapping[str, PoolTarget]
+    ) -> None:
+        self._broker, self._ledger, self._clock = broker, ledger, clock
+        self._targets = targets
+        self._known: dict[str, _Known] = {}
+        self._drains: dict[str, float] = {}
+
+    def read(self, views: Mapping[str, FleetView]) -> dict[str, PoolReading]:
+        """By pool, also of those that `views` lacks: these are `Unreadable`."""
+        now = self._clock.now()
+        try:
+            depths = self._broker.depths(tuple(self._targets))
+            demand = self._ledger.demand()
+            beats = self._ledger.workers(now)
+            due = self._due(now)
+        except TransientError as exc:
+            return {
+                pool: self._unreadable(pool, now, str(exc), views.get(pool))
+                for pool in self._targets
+            }
+        readings = {}
+        for pool, target in self._targets.items():
+            view = views.get(pool)
+            known = self._known.setdefault(pool, _Known(Arrivals(now), last_work_at=now))
+            wants = demand.get(pool, PoolDemand())
+            _learn(known, wants, now)
+            if view is None:
+                readings[pool] = self._unreadable(
+                    pool, now, "its replicas are not to be found where the pools run", None
+                )
+                continue
+            of_pool = {replica_of(beat.worker): beat for beat in beats if beat.pool == pool}
+            replicas = tuple(self._replica(each, of_pool, now) for each in view.replicas)
+            readings[pool] = PoolReading(
+                reading=_backlog(
+                    target,
+                    known,
+                    [depths[name] for name in pool_queues(pool)],
+                    wants,
+                    list(of_pool.values()),
+                    due.get(pool, {}),
+                    _fleet(view, replicas, of_pool, now),
+                    _busy(view, of_pool, target.slots, now),
+                    now,
+                ),
+                replicas=replicas,
+                view=view,
+                workers={replica: beat.worker for replica, beat in of_pool.items()},
+            )
+        return readings
+
+    def drained(self, until: Mapping[str, float]) -> None:
+        """Remember the drain leases that were set: replica -> end; 0.0 = lifted."""
+        self._drains.update(until)
+
+    def _unreadable(
+        self, pool: str, now: float, reason: str, view: FleetView | None
+    ) -> PoolReading:
+        wanted = None if view is None else view.wanted
+        return PoolReading(Unreadable(pool, now, reason, wanted=wanted), view=view)
+
+    def _due(self, now: float) -> Mapping[str, Mapping[Kind, int]]:
+        """Delayed jobs that come before a replica asked for now would be up, by pool and kind."""
+        horizon_s = max((target.startup_s for target in self._targets.values()), default=0.0)
+        ids = self._ledger.due(now + horizon_s, DUE_LIMIT)
+        counts: dict[str, dict[Kind, int]] = {}
+        for state in self._ledger.load_many(ids).values() if ids else ():
+            kinds = counts.setdefault(state.job.pool, {})
+            kinds[kind_of(state)] = kinds.get(kind_of(state), 0) + 1
+        return counts
+
+    def _replica(self, listed: Listed, beats: Mapping[str, WorkerBeat], now: float) -> Replica:
+        beat = beats.get(listed.name)
+        state = listed.state
+        if state == "ready" and beat is None and now - listed.started_at < BOOT_S:
+            state = "unready"  # its container runs; the worker in it has yet to say so
+        return Replica(
+            name=listed.name,
+            state=state,
+            busy=None if beat is None else max(len(beat.active), beat.held),
+            consuming=beat is None or beat.consuming,
+            drain_until=self._drains.get(listed.name) or None,
+            deletion_cost=listed.deletion_cost,
+        )
+
+
+def _learn(known: _Known, wants: PoolDemand, now: float) -> None:
+    """Arrivals and service times from the counters' growth since the last reading."""
+    arrivals = known.arrivals.read(wants.arrived, now)
+    if arrivals.total != known.arrivals.total and known.arrivals.total is not None:
+        known.last_work_at = now
+    known.arrivals = arrivals
+    before = known.served
+    known.served = wants.served
+    for kind, served in wants.served.items():
+        old = (before or {}).get(kind, Served(0, 0.0))
+        jobs, seconds = served.jobs - old.jobs, served.seconds - old.seconds
+        if jobs <= 0 or seconds < 0.0:
+            continue  # nothing new, or the ledger lost its data
+        known.last_work_at = now if before is not None else known.last_work_at
+        known.times = known.times.seen(kind, seconds, jobs)
+
+
+def _backlog(
+    target: PoolTarget,
+    known: _Known,
+    depths: Sequence[QueueDepth],
+    wants: PoolDemand,
+    beats: Sequence[WorkerBeat],
+    due: Mapping[Kind, int],
+    fleet: Fleet,
+    busy: int,
+    now: float,
+) -> Backlog:
+    held = sum(beat.held for beat in beats)
+    unacked = max(sum(depth.unacked or 0 for depth in depths), wants.running, held)
+    queued = sum(wants.queued.values())
+    in_broker = sum(depth.ready for depth in depths)
+    # A message that a worker has fetched and not begun is queued to the ledger and unacknowledged
+    # to the broker: the larger of the two sums counts it once.
+    total = max(in_broker + unacked, queued + wants.running)
+    ready = max(in_broker, total - unacked) + sum(due.values())
+    if ready or unacked:
+        known.last_work_at = now
+    mix = dict(wants.queued)
+    for kind, count in due.items():
+        mix[kind] = mix.get(kind, 0) + count
+    times = known.times.with_running(
+        {
+            kind: [max(0.0, now - started.mean_at)] * started.jobs
+            for kind, started in wants.started.items()
+        }
+    )
+    return Backlog(
+        pool=target.name,
+        at=now,
+        ready=ready,
+        unacked=unacked,
+        busy=busy,
+        work_s=_work_s(times, mix, ready),
+        arrivals_per_s=known.arrivals.per_s,
+        service_s=times.mean_s,
+        oldest_s=max(0.0, now - wants.oldest_at) if wants.oldest_at and ready else 0.0,
+        longest_s=times.longest_s(mix) if ready else 0.0,
+        last_work_at=known.last_work_at,
+        fleet=fleet,
+    )
+
+
+def _work_s(times: ServiceTimes, mix: Mapping[Kind, int], ready: int) -> float:
+    """Work-seconds of `ready` jobs, of which `mix` tells the kinds of some or all."""
+    counted = sum(mix.values())
+    return times.work_s(mix) * ready / counted if counted else ready * times.mean_s
+
+
+def _busy(view: FleetView, beats: Mapping[str, WorkerBeat], slots: int, now: float) -> int:
+    """Slots that run a job. A worker that is not listed (its pod is ending) is busy all the
+    same, and a listed one that is silent may be."""
+    busy = sum(len(beat.active) for beat in beats.values())
+    silent = [
+        each
+        for each in view.replicas
+        if each.name not in beats and each.state == "ready" and now - each.started_at >= BOOT_S
+    ]
+    return busy + slots * len(silent)
+
+
+def _fleet(
+    view: FleetView, replicas: Sequence[Replica], beats: Mapping[str, WorkerBeat], now: float
+) -> Fleet:
+    fleet = Fleet(wanted=view.wanted, draining=view.ending, rolling=view.rolling)
+    for each in replicas:
+        beat = beats.get(each.name)
+        is_leased = (each.drain_until or 0.0) > now
+        if is_leased or not each.consuming or (beat is not None and beat.draining):
+            fleet = replace(fleet, draining=fleet.draining + 1)
+        elif each.state == "ready":
+            idle = fleet.idle + (each.busy == 0)
+            fleet = replace(fleet, ready=fleet.ready + 1, idle=idle)
+        else:
+            fleet = replace(fleet, starting=fleet.starting + 1)
+    # Asked for and not yet made.
+    missing = max(0, view.wanted - len(replicas))
+    return replace(fleet, starting=fleet.starting + missing)
