@@ -42,6 +42,14 @@ class PoolReading:
     """Replica -> the worker that runs in it; only those that beat."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Drain:
+    """A drain as it was asked for: the end that its first lease had, and the present end."""
+
+    first_until: float
+    until: float
+
+
 @dataclass(slots=True)
 class _Known:
     """What is remembered of a pool from one reading to the next."""
@@ -61,12 +69,18 @@ class SignalReader:
         self._broker, self._ledger, self._clock = broker, ledger, clock
         self._targets = targets
         self._known: dict[str, _Known] = {}
-        self._drains: dict[str, float] = {}
+        self._drains: dict[str, _Drain] = {}
+        """By replica."""
+        self._is_declared = False
 
     def read(self, views: Mapping[str, FleetView]) -> dict[str, PoolReading]:
         """By pool, also of those that `views` lacks: these are `Unreadable`."""
         now = self._clock.now()
         try:
+            if not self._is_declared:
+                # A pool at zero may never have had a worker, which declares its own queues.
+                self._broker.declare(tuple(self._targets))
+                self._is_declared = True
             depths = self._broker.depths(tuple(self._targets))
             demand = self._ledger.demand()
             beats = self._ledger.workers(now)
@@ -76,6 +90,8 @@ class SignalReader:
                 pool: self._unreadable(pool, now, str(exc), views.get(pool))
                 for pool in self._targets
             }
+        listed = {each.name for view in views.values() for each in view.replicas}
+        self._drains = {name: drain for name, drain in self._drains.items() if name in listed}
         readings = {}
         for pool, target in self._targets.items():
             view = views.get(pool)
@@ -109,7 +125,13 @@ class SignalReader:
 
     def drained(self, until: Mapping[str, float]) -> None:
         """Remember the drain leases that were set: replica -> end; 0.0 = lifted."""
-        self._drains.update(until)
+        now = self._clock.now()
+        for name, end in until.items():
+            drain = self._drains.pop(name, None)
+            if end:
+                is_renewed = drain is not None and drain.until > now
+                first = drain.first_until if drain is not None and is_renewed else end
+                self._drains[name] = _Drain(first, end)
 
     def _unreadable(
         self, pool: str, now: float, reason: str, view: FleetView | None
@@ -132,12 +154,15 @@ class SignalReader:
         state = listed.state
         if state == "ready" and beat is None and now - listed.started_at < BOOT_S:
             state = "unready"  # its container runs; the worker in it has yet to say so
+        drain = self._drains.get(listed.name)
+        # A beat that obeyed an earlier lease, lifted since, says nothing of the present one.
+        obeys = beat is not None and beat.obeys_until >= (drain.first_until if drain else 1.0)
         return Replica(
             name=listed.name,
             state=state,
             busy=None if beat is None else max(len(beat.active), beat.held),
-            consuming=beat is None or beat.consuming,
-            drain_until=self._drains.get(listed.name) or None,
+            consuming=not obeys,
+            drain_until=drain.until if drain else None,
             deletion_cost=listed.deletion_cost,
         )
 

@@ -31,8 +31,12 @@ class DrainLease:
 
     until: float = 0.0
     """When it ends; 0 = there is none. Written by the heartbeats."""
-    consuming: bool = True
-    """Whether the worker takes jobs. Written by the event loop."""
+    obeys_until: float = 0.0
+    """The end of the lease that the worker obeys; 0 = it takes jobs. Written by the event loop."""
+
+    @property
+    def consuming(self) -> bool:
+        return not self.obeys_until
 
 
 def drain_step(
@@ -52,14 +56,16 @@ def drain_step(
             hub.call_repeatedly(LOOK_S, lambda: look(consumer))
 
     def look(consumer: Any) -> None:
-        is_leased = clock.now() < lease.until
-        if is_leased == (not lease.consuming) or consumer.task_consumer is None:
+        until = lease.until if clock.now() < lease.until else 0.0
+        if until == lease.obeys_until or consumer.task_consumer is None:
             return
-        for queue in queues:
-            (consumer.cancel_task_queue if is_leased else consumer.add_task_queue)(queue)
-        lease.consuming = not is_leased
+        was_consuming, is_leased = lease.consuming, bool(until)
+        if is_leased == was_consuming:
+            for queue in queues:
+                (consumer.cancel_task_queue if is_leased else consumer.add_task_queue)(queue)
+        lease.obeys_until = until
         if is_leased:
-            log.info("takes no more jobs for now", until=to_iso(lease.until))
+            log.info("takes no more jobs for now", until=to_iso(until))
         else:
             log.info("takes jobs again")
         tell()

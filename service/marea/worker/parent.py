@@ -133,6 +133,7 @@ class Heartbeats:
                 held=workload.held,
                 draining=self._is_draining,
                 consuming=self._lease.consuming and not self._is_draining,
+                obeys_until=self._lease.obeys_until,
                 started_at=self._started_at,
             )
         )

@@ -117,6 +117,11 @@ class ScaledPool:
         worker = f"{POOL}@{name}-0"
         self._beats[worker] = replace(self._beats[worker], active=job_ids, held=len(job_ids))
 
+    def say_obeys(self, name: str, until: float) -> None:
+        """The replica's worker beats, and says which drain lease it obeys."""
+        beat = self._beats[f"{POOL}@{name}-0"]
+        self.ledger.beat(replace(beat, consuming=False, obeys_until=until))
+
     def silence(self, name: str) -> None:
         """The replica's worker beats no more."""
         worker = f"{POOL}@{name}-0"
@@ -129,5 +134,6 @@ class ScaledPool:
     def _beat(self, worker: str) -> None:
         beat = replace(self._beats[worker], expires_at=self.clock.now() + 3 * BEAT_S)
         until = self.ledger.beat(beat)
-        self._beats[worker] = replace(beat, consuming=until <= self.clock.now())
+        obeyed = until if until > self.clock.now() else 0.0
+        self._beats[worker] = replace(beat, consuming=not obeyed, obeys_until=obeyed)
         self.ledger.beat(self._beats[worker])

@@ -148,3 +148,20 @@ def test_each_change_is_announced_and_kept_with_its_reason(pool: ScaledPool) -> 
     assert latest is not None
     assert latest["mode"] == "builtin"
     assert latest["pools"][POOL]["reason"]
+
+
+def test_an_answer_to_a_lease_that_was_lifted_is_none_to_the_next(pool: ScaledPool) -> None:
+    pool.upload(2)
+    pool.tick()
+    pool.start()
+    (name,) = pool.fleets.names(POOL)
+    signal = pool.autoscaler._signal
+    now = pool.clock.now()
+    signal.drained({name: now + 30})
+    pool.say_obeys(name, now + 30)
+    assert not signal.read(pool.fleets.views([POOL]))[POOL].replicas[0].consuming
+    signal.drained({name: 0.0})
+    signal.drained({name: now + 32})  # the worker has not beaten since, and took a job meanwhile
+    assert signal.read(pool.fleets.views([POOL]))[POOL].replicas[0].consuming
+    pool.say_obeys(name, now + 32)
+    assert not signal.read(pool.fleets.views([POOL]))[POOL].replicas[0].consuming
