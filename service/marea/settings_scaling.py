@@ -59,6 +59,8 @@ class AutoscalerSettings(Section):
     """Label `app.kubernetes.io/instance` of the Deployments to size."""
     namespace: str = ""
     """Their namespace; empty = the pod's own."""
+    name: str = ""
+    """Of the Lease by which one of several acts; empty = `<release>-autoscaler`."""
     history: int = Field(default=1000, ge=1)
     """Decisions kept per pool for `marea scaling history`."""
     liveness_file: Path | None = None

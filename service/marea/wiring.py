@@ -146,16 +146,12 @@ def build_broker(settings: Settings) -> Broker:
 
 
 def build_targets(settings: Settings, pools: Sequence[str]) -> dict[str, PoolTarget]:
-    """What is asked of each of `pools`. Raises `ConfigError` with every problem."""
+    """What is asked of each of `pools`, and of those that the settings name besides: somebody
+    runs workers for them. Raises `ConfigError` with every problem."""
     scaling = settings.autoscaler
-    problems = [
-        f"MAREA_AUTOSCALER__POOLS names {pool!r}, and no rule or pipeline does: there are"
-        f" {', '.join(pools)}"
-        for pool in scaling.pools
-        if pool not in pools
-    ]
+    problems = []
     targets = {}
-    for pool in pools:
+    for pool in sorted({*pools, *scaling.pools}):
         own = scaling.pools.get(pool, PoolScaling())
         try:
             targets[pool] = PoolTarget(
@@ -184,7 +180,9 @@ def build_fleets(settings: Settings, clock: Clock) -> Fleets:
     from marea.kube.kubernetes import KubernetesFleets
 
     scaling = settings.autoscaler
-    return KubernetesFleets(scaling.release, clock, namespace=scaling.namespace)
+    return KubernetesFleets(
+        scaling.release, clock, namespace=scaling.namespace, name=scaling.name
+    )
 
 
 def build_notifier(settings: Settings, clock: Clock) -> Notifier:

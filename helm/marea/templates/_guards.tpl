@@ -117,6 +117,13 @@
       "worker.soft_time_limit_s" "timeLimits.softSeconds" "worker.hard_time_limit_s" "timeLimits.hardSeconds"
       "worker.liveness_file" "nothing: the probes need it" "reconciler.liveness_file" "nothing: the probes need it"
       "worker.liveness_port" "nothing: the probes need it" "reconciler.liveness_port" "nothing: the probes need it"
+      "autoscaler.mode" "autoscaler.mode" "autoscaler.drain_s" "autoscaler.drainSeconds"
+      "autoscaler.slots" "pools[].concurrency" "autoscaler.max_replicas" "pools[].scaling.maxReplicas"
+      "autoscaler.idle_after_s" "autoscaler.idleAfterSeconds" "autoscaler.startup_s" "autoscaler.startupSeconds"
+      "autoscaler.budget" "autoscaler.budget" "autoscaler.pools" "pools[].scaling"
+      "autoscaler.release" "nothing: it is this release" "autoscaler.namespace" "nothing: it is the release's"
+      "autoscaler.name" "nothing: it is named after the release"
+      "autoscaler.liveness_file" "nothing: the probes need it" "autoscaler.liveness_port" "nothing: the probes need it"
       "notify.url" "notify.url" "notify.secret" "notify.existingSecret" -}}
 {{- range $section, $fields := .Values.settings -}}
 {{- if kindIs "map" $fields -}}
@@ -137,8 +144,24 @@
 {{- $problems := list -}}
 {{- $fixed := dict -}}
 {{- range $pool := include "marea.pools" . | fromYamlArray -}}
-{{- if not (kindIs "invalid" $pool.replicas) -}}
-{{- $_ := set $fixed (printf "%s-worker-%s" (include "marea.fullname" $) $pool.name) (printf "the replicas of pool %s (replicas: null)" $pool.name) -}}
+{{- $deployment := printf "%s-worker-%s" (include "marea.fullname" $) $pool.name -}}
+{{- if ne $.Values.autoscaler.mode "none" -}}
+{{- $_ := set $fixed $deployment "the autoscaler (autoscaler.mode: none)" -}}
+{{- else if not (kindIs "invalid" $pool.replicas) -}}
+{{- $_ := set $fixed $deployment (printf "the replicas of pool %s (replicas: null)" $pool.name) -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.pools -}}
+{{- if and (ne $.Values.autoscaler.mode "none") (not (kindIs "invalid" .replicas)) -}}
+{{- $problems = append $problems (printf "pools: %s has replicas, which autoscaler.mode %s would change again: give scaling.minReplicas and scaling.maxReplicas instead, or set autoscaler.mode to none" .name $.Values.autoscaler.mode) -}}
+{{- end -}}
+{{- end -}}
+{{- range $pool := include "marea.pools" . | fromYamlArray -}}
+{{- if lt (int $pool.scaling.maxReplicas) (int $pool.scaling.minReplicas) -}}
+{{- $problems = append $problems (printf "pools: %s has scaling.minReplicas %d above scaling.maxReplicas %d" $pool.name (int $pool.scaling.minReplicas) (int $pool.scaling.maxReplicas)) -}}
+{{- end -}}
+{{- if gt (int $pool.scaling.floor) (int $pool.scaling.maxReplicas) -}}
+{{- $problems = append $problems (printf "pools: %s has scaling.floor %d above scaling.maxReplicas %d" $pool.name (int $pool.scaling.floor) (int $pool.scaling.maxReplicas)) -}}
 {{- end -}}
 {{- end -}}
 {{- if not (kindIs "invalid" .Values.gateway.replicas) -}}

@@ -135,3 +135,23 @@ annotations:
 {{- int .pool.concurrency -}}
 {{- end -}}
 {{- end }}
+
+{{/* What the autoscaler is told of each pool, as JSON: see docs/settings.md. */}}
+{{- define "marea.poolScaling" -}}
+{{- $all := dict -}}
+{{- range $pool := include "marea.pools" . | fromYamlArray -}}
+{{- $told := dict
+      "slots" (include "marea.slots" (dict "pool" $pool) | int)
+      "min_replicas" (int $pool.scaling.minReplicas)
+      "max_replicas" (int $pool.scaling.maxReplicas)
+      "weight" $pool.scaling.weight
+      "floor" (int $pool.scaling.floor) -}}
+{{- range $value, $setting := dict "drainSeconds" "drain_s" "idleAfterSeconds" "idle_after_s" -}}
+{{- if not (kindIs "invalid" (index $pool.scaling $value)) -}}
+{{- $_ := set $told $setting (index $pool.scaling $value) -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $all $pool.name $told -}}
+{{- end -}}
+{{- toJson $all -}}
+{{- end }}

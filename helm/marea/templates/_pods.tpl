@@ -47,7 +47,9 @@ checksum/settings: {{ printf "%s%s%s" (include "marea.settings" .) (toYaml .Valu
   value: /run/secrets/marea/{{ $what }}-sentinel-password
 {{- end }}
 {{- end }}
+{{- if ne .process "autoscaler" }}
 {{- include "marea.storeEnvironment" . }}
+{{- end }}
 {{- if and .root.Values.notify.existingSecret (eq .process "reconciler") }}
 - name: MAREA_NOTIFY__SECRET_FILE
   value: /run/secrets/marea/notify-secret
@@ -118,7 +120,7 @@ checksum/settings: {{ printf "%s%s%s" (include "marea.settings" .) (toYaml .Valu
 {{/* (dict "root" $ "process" "gateway"): the files that a process finds its secrets in; each is given
      only its own */}}
 {{- define "marea.secretSources" -}}
-{{- if has .process (list "gateway" "worker" "reconciler") }}
+{{- if has .process (list "gateway" "worker" "reconciler" "autoscaler") }}
 {{- with include "marea.brokerSecret" .root }}
 - secret:
     name: {{ . }}
@@ -137,7 +139,9 @@ checksum/settings: {{ printf "%s%s%s" (include "marea.settings" .) (toYaml .Valu
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if ne .process "autoscaler" }}
 {{- include "marea.storeSecretSource" . }}
+{{- end }}
 {{- if eq .process "gateway" }}
 - secret:
     name: {{ include "marea.gatewaySecret" .root }}
