@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
 
 import structlog
 
@@ -17,6 +16,7 @@ from marea.autoscaler.signal import PoolReading, SignalReader
 from marea.clock import Clock
 from marea.errors import TransientError
 from marea.kube.fleets import Fleets
+from marea.results.decisions import Decisions, history_of, write_decisions
 from marea.results.ledger import Ledger
 from marea.scaling.backlog import PoolTarget, Unreadable
 from marea.scaling.budget import within_budget
@@ -27,18 +27,6 @@ from marea.settings_scaling import AutoscalerSettings
 from marea.telemetry.liveness import SignsOfLife
 
 log = structlog.get_logger("marea.autoscaler")
-
-LATEST = "scaling"
-"""The ledger's value that holds the last decision of every pool."""
-STALE_AFTER_S = 30.0
-"""Decisions older than this say nothing of now; as old as a reading may be (scaling.policy)."""
-KEPT_S = 86400.0
-"""How long the last decisions are shown when nobody decides any more."""
-
-
-def history_of(pool: str) -> str:
-    """The ledger's list of a pool's decisions, those that differ from the one before."""
-    return f"scaling:{pool}"
 
 
 class Autoscaler:
@@ -148,17 +136,12 @@ class Autoscaler:
 
     def _record(self, decisions: Mapping[str, Decision]) -> None:
         """The last of each pool; in its history those that differ from the one before."""
-        body: dict[str, Any] = {
-            "at": self._clock.now(),
-            "mode": self._settings.mode,
-            "pools": {pool: decision.as_json() for pool, decision in decisions.items()},
-        }
         for pool, decision in decisions.items():
             before = self._previous.get(pool)
             if before is None or _gist(before) != _gist(decision):
                 self._ledger.note(history_of(pool), decision.as_json(), keep=self._settings.history)
             self._previous[pool] = decision
-        self._ledger.set_value(LATEST, body, expires_s=KEPT_S)
+        write_decisions(self._ledger, Decisions(self._clock.now(), self._settings.mode, decisions))
 
     def _note_trouble(self, trouble: str) -> None:
         """Log a trouble when it begins and when it is over, not with each tick."""

@@ -35,6 +35,7 @@ _JOB_ID = re.compile(r"[0-9a-f]{6,32}")
 def status(context: typer.Context, as_json: bool = JsonFlag) -> None:
     """Show queues, workers, jobs per state, and the last sweep."""
     from marea.clock import SystemClock
+    from marea.results.decisions import LATEST
 
     session = session_of(context)
     ledger = session.ledger
@@ -43,7 +44,7 @@ def status(context: typer.Context, as_json: bool = JsonFlag) -> None:
     workers = ledger.workers(now)
     phases = {str(phase): count for phase, count in ledger.phase_counts().items()}
     sweep = ledger.value("sweep-report")
-    scaling = ledger.value("scaling")
+    scaling = ledger.value(LATEST)
     if as_json:
         print_json(
             {

@@ -9,17 +9,11 @@ import typer
 
 from marea.cli.render import columns, heading, plain
 from marea.cli.session import JsonFlag, print_json, session_of
-from marea.errors import PermanentError
 
 if TYPE_CHECKING:
     from marea.scaling.decision import Decision
 
 POOL_HELP = "Name of a pool; without it, all."
-STALE_AFTER_S = 30.0
-"""As old as a reading may be for the policy."""
-NOBODY_DECIDES = (
-    "nobody has sized any pool yet: the autoscaler is not running, or has only just begun"
-)
 
 
 def explain(
@@ -32,25 +26,22 @@ def explain(
     The autoscaler's last decision, with each figure that went into it if a pool is named.
     """
     from marea.clock import SystemClock
+    from marea.results.decisions import STALE_AFTER_S, known_decisions
 
     session = session_of(context)
-    latest = session.ledger.value("scaling")
-    pools: dict[str, Any] = (latest or {}).get("pools", {})
-    _require_known(pool, list(pools), is_sized=latest is not None)
-    shown = {name: body for name, body in pools.items() if pool in (None, name)}
-    age_s = SystemClock().now() - latest["at"] if latest else 0.0
+    latest = known_decisions(session.ledger)
+    shown = latest.pools if pool is None else {pool: latest.of(pool)}
+    age_s = SystemClock().now() - latest.at
     if as_json:
-        print_json({"at": (latest or {}).get("at"), "age_s": age_s, "pools": shown})
+        bodies = {name: decision.as_json() for name, decision in shown.items()}
+        print_json({"at": latest.at, "age_s": age_s, "mode": latest.mode, "pools": bodies})
         return
-    from marea.scaling.decision import Decision
-
-    for name, body in shown.items():
-        decision = Decision.from_json(body)
+    for name, decision in shown.items():
         session.console.print(f"[bold]{plain(name)}[/]  {plain(decision.reason)}")
         if pool is not None:
             session.console.print(columns(_rows(decision)))
-    if latest:
-        session.console.print(f"decided {age_s:.0f} s ago, mode {latest['mode']}")
+    doubt = ": is the autoscaler well?" if age_s > STALE_AFTER_S else ""
+    session.console.print(f"decided {age_s:.0f} s ago, mode {plain(latest.mode)}{doubt}")
 
 
 def history(
@@ -60,25 +51,27 @@ def history(
     as_json: bool = JsonFlag,
 ) -> None:
     """List a pool's decisions that differed from the one before."""
+    from marea.results.decisions import past_decisions
+
     session = session_of(context)
-    entries = session.ledger.notes(f"scaling:{pool}", limit)
-    if not entries:
-        latest = session.ledger.value("scaling")
-        _require_known(pool, list((latest or {}).get("pools", {})), is_sized=latest is not None)
+    past = past_decisions(session.ledger, pool, limit)
     if as_json:
-        print_json({"pool": pool, "decisions": entries})
+        print_json({"pool": pool, "decisions": [decision.as_json() for decision in past]})
+        return
+    if not past:
+        session.console.print("no decision of this pool is kept")
         return
     from marea.clock import to_iso
 
     rows = [heading("when", "from", "to", "why")]
     rows += [
         (
-            to_iso(float(entry["at"])),
-            _number(entry.get("wanted")),
-            _number(entry.get("applied")),
-            plain(str(entry["reason"])),
+            to_iso(decision.at),
+            _number(decision.wanted),
+            _number(decision.applied),
+            plain(decision.reason),
         )
-        for entry in entries
+        for decision in past
     ]
     session.console.print(columns(rows))
 
@@ -103,29 +96,27 @@ def _number(value: object) -> str:
     return "?" if value is None else str(value)
 
 
-def _require_known(pool: str | None, known: list[str], *, is_sized: bool) -> None:
-    if not is_sized:
-        raise PermanentError(NOBODY_DECIDES, code="no-decision")
-    if pool is not None and pool not in known:
-        raise PermanentError(
-            f"there is no pool {pool!r}; there are {', '.join(known)}", code="no-such-pool"
-        )
-
-
 def scaling_rows(latest: Mapping[str, Any] | None, now: float) -> list[tuple[str, ...]]:
-    """For `marea status`: replicas and needs of each pool, with the reason."""
+    """For `marea status`: replicas and needs of each pool, with the reason. `latest` is the
+    ledger's value as it stands."""
+    from marea.results.decisions import STALE_AFTER_S, Decisions, DecisionUnknown
+
     if latest is None:
         return []
-    age_s = now - float(latest["at"])
+    try:
+        decisions = Decisions.from_json(latest)
+    except DecisionUnknown as exc:  # what else `status` shows is no less true for it
+        return [heading("pool", "replicas", "needs", "why"), ("?", "?", "?", plain(str(exc)))]
+    age_s = now - decisions.at
     about = "why" if age_s <= STALE_AFTER_S else f"why, {age_s:.0f} s ago: is the autoscaler well?"
     rows: list[tuple[str, ...]] = [heading("pool", "replicas", "needs", about)]
     rows += [
         (
             plain(name),
-            _number(body.get("applied")),
-            _number(body.get("replicas")),
-            plain(str(body["reason"])),
+            _number(decision.applied),
+            "?" if decision.is_hold else _number(decision.replicas),
+            plain(decision.reason),
         )
-        for name, body in latest["pools"].items()
+        for name, decision in decisions.pools.items()
     ]
     return rows

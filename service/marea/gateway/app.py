@@ -16,7 +16,7 @@ from typing import Any
 from fastapi import Depends, FastAPI
 
 import marea
-from marea.gateway import events, jobs, limits, metrics, probes, uploads, views
+from marea.gateway import events, jobs, limits, metrics, probes, scaling, uploads, views
 from marea.gateway.auth import Gatekeeper
 from marea.gateway.health import build_readiness
 from marea.gateway.http_errors import install_error_handlers
@@ -63,6 +63,9 @@ ROUTES = (
     Route("POST", "/v1/uploads", uploads.open_upload, SUBMIT, 201, views.UploadBody, (400, 413)),
     Route("GET", "/v1/uploads/{upload_id}", uploads.get_upload, READ, errors=(404,)),
     Route("GET", "/v1/stream", jobs.stream_jobs, READ, extra=EVENT_STREAM),
+    Route("GET", "/v1/scaling", scaling.list_scaling, READ),
+    Route("GET", "/v1/scaling/{pool}", scaling.get_scaling, READ, errors=(404,)),
+    Route("GET", "/v1/scaling/{pool}/history", scaling.list_past_scaling, READ, errors=(404,)),
     Route("GET", "/metrics", metrics.get_metrics, None),
     Route("GET", "/healthz", probes.get_healthz, None),
     Route("GET", "/readyz", probes.get_readyz, None, extra=NOT_READY),

@@ -27,6 +27,7 @@ from marea.errors import (
     TransientError,
 )
 from marea.intake.bounded_json import MalformedJson
+from marea.results.decisions import PoolUnknown
 
 log = structlog.get_logger("marea.gateway")
 
@@ -81,6 +82,7 @@ STATUSES: Mapping[type[Exception], int] = {
     NotAuthentic: 401,
     NotAllowed: 403,
     NotKnown: 404,
+    PoolUnknown: 404,
     ObjectGone: 404,
     BodyTooSlow: 408,
     Conflicting: 409,

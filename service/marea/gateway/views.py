@@ -160,6 +160,44 @@ class UploadView(View):
     """Jobs that are known by now; the sweep finds what no event told of."""
 
 
+class DecisionView(View):
+    """How many replicas a pool needs, and why."""
+
+    pool: str
+    replicas: int | None
+    """So many are needed; none = not known, which is not zero."""
+    problem: str | None
+    """Why `replicas` is not known, if it is not."""
+    limiter: str
+    """What the number hangs on: a code of docs/scaling.md."""
+    reason: str
+    decided_at: str
+    age_s: float
+    before: int | None
+    """The scale as it was read."""
+    applied: int | None
+    """The scale as it was left, by a step towards `replicas`."""
+    inputs: dict[str, Any]
+    """What was read, and the pool's target."""
+    bounds: dict[str, float]
+    """Each term of the formula, in replicas (`horizon_s` in seconds)."""
+
+
+class ScalingView(View):
+    """The last decisions, by pool."""
+
+    mode: str
+    """`builtin`: Marea sets the scales; `keda`, `hpa`: that scaler does; `none`: nobody."""
+    decided_at: str
+    age_s: float
+    pools: dict[str, DecisionView]
+
+
+class PastDecisionsView(View):
+    pool: str
+    decisions: list[DecisionView]
+
+
 class PartView(View):
     ready: bool
     reason: str = ""

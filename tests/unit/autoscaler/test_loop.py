@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scaled_pool import POOL, ScaledPool
 
-from marea.autoscaler.loop import LATEST, history_of
+from marea.results.decisions import LATEST, history_of
 
 START = 1_700_000_000.0
 

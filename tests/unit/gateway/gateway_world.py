@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote_plus
@@ -58,6 +58,14 @@ class LedgerThatCanBeAway(MemoryLedger):
     def note(self, kind: str, entry: Any, *, keep: int = 1000) -> None:
         self._require()
         super().note(kind, entry, keep=keep)
+
+    def value(self, name: str) -> Any | None:
+        self._require()
+        return super().value(name)
+
+    def notes(self, kind: str, limit: int = 100) -> list[Mapping[str, Any]]:
+        self._require()
+        return super().notes(kind, limit)
 
     def _require(self) -> None:
         if self.is_away:
