@@ -85,11 +85,14 @@ def create_app(ports: GatewayPorts, settings: GatewaySettings) -> FastAPI:
         readiness=build_readiness(ports),
     )
 
+    pool_reader = metrics.PoolReader(ports.ledger, ports.clock)
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         gateway.streams.close()
         gateway.readiness.close()
+        pool_reader.close()
 
     app = FastAPI(
         title="Marea",
@@ -99,6 +102,7 @@ def create_app(ports: GatewayPorts, settings: GatewaySettings) -> FastAPI:
         redoc_url=None,
     )
     app.state.gateway = gateway
+    app.state.pool_reader = pool_reader
     for route in ROUTES:
         _add(app, route)
     install_error_handlers(app, settings.retry_after_s)

@@ -1,11 +1,14 @@
 """Every metric of the gateway and the reconciler, in a registry of its own.
 
 Own registry: what other libraries register in the process-wide one is not ours to publish,
-and tests can compare numbers. Names are `marea_<process>_<noun>_<unit>`; label values come
-from closed sets, so that no client can make series grow without bound.
+and tests can compare numbers. Names are `marea_<process>_<noun>_<unit>`, or `marea_pool_…` for
+what is true of a pool whoever tells it; label values come from closed sets, so that no client
+can make series grow without bound.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -15,6 +18,8 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 REGISTRY = CollectorRegistry()
 
@@ -81,6 +86,39 @@ MISSING = Gauge(
 )
 
 
-def exposition() -> tuple[bytes, str]:
+POOL_GAUGES: Mapping[str, str] = {
+    "marea_pool_replicas_wanted": "Replicas that the pool needs, as the autoscaler decided.",
+    "marea_pool_replicas": "The pool's scale as it stands.",
+    "marea_pool_ready_jobs": "Jobs in the broker that no worker holds.",
+    "marea_pool_held_jobs": "Jobs that workers hold, running or fetched ahead.",
+    "marea_pool_busy_slots": "Slots that run a job; all slots of a replica without a heartbeat.",
+    "marea_pool_work_seconds": "Seconds of one slot that the ready jobs will take, as measured.",
+    "marea_pool_arrivals_per_second": "Jobs that arrive, on average.",
+    "marea_pool_oldest_seconds": "Age of the oldest ready job.",
+    "marea_pool_decision_age_seconds": "Since the autoscaler's last decision about the pool; there"
+    " too while the pool is held or the autoscaler is away, when the others are absent.",
+}
+"""Names and what they mean; label `pool`."""
+
+PoolFigures = Mapping[str, Mapping[str, float]]
+"""By pool and name of a gauge. What is not known is left out."""
+
+
+def exposition(pools: PoolFigures) -> tuple[bytes, str]:
     """Body and content type of `/metrics`."""
-    return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
+    return generate_latest(REGISTRY) + generate_latest(_PoolGauges(pools)), CONTENT_TYPE_LATEST
+
+
+class _PoolGauges(Collector):
+    """In no registry: they are of one scrape, and gone with it when they are not known."""
+
+    def __init__(self, pools: PoolFigures) -> None:
+        self._pools = pools
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        for name, meaning in POOL_GAUGES.items():
+            family = GaugeMetricFamily(name, meaning, labels=("pool",))
+            for pool, figures in self._pools.items():
+                if name in figures:
+                    family.add_metric((pool,), figures[name])
+            yield family
