@@ -41,7 +41,9 @@ CHART = ROOT / "helm" / "marea"
 INSTALL_TIMEOUT_S = 240
 LOOK_S = 0.25
 
-QUICK = {
+QUICK: dict[str, Any] = {
+    # Pools of one pod each: what is tried here is not their size.
+    "autoscaler": {"mode": "none"},
     "settings": {
         "worker": {"heartbeat_s": 1, "lease_s": 5, "max_attempts": 20},
         "reconciler": {
@@ -51,7 +53,7 @@ QUICK = {
             "republish_backoff_s": 2,
             "accepted_timeout_s": 2,
         },
-    }
+    },
 }
 """The platform's own waits at a fraction of their defaults, so that minutes see what takes a
 quarter of an hour otherwise."""

@@ -2,20 +2,19 @@
 # Certificates and configuration files of the cluster's parts, written anew by every `lab up`.
 
 certificate() {  # certificate NAME SUBJECT [SUBJECT_ALT_NAMES]: NAME.key and NAME.crt, signed by ca
-  local names=()
-  if [ -n "${3:-}" ]; then
-    echo "subjectAltName=$3" >"$1.names"
-    names=(-extfile "$1.names")
-  fi
+  # Python 3.13 refuses certificates without this, and a CA without its key usage.
+  echo "authorityKeyIdentifier=keyid" >"$1.extensions"
+  [ -z "${3:-}" ] || echo "subjectAltName=$3" >>"$1.extensions"
   openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$1.key" -out "$1.csr" -subj "$2"
   openssl x509 -req -in "$1.csr" -CA ca.crt -CAkey ca.key -set_serial "$RANDOM$RANDOM" -days 3650 \
-    -out "$1.crt" "${names[@]}"
+    -out "$1.crt" -extfile "$1.extensions"
 }
 
 credentials() (  # a certificate for each part of Kubernetes, and the user `admin` for people
   local first=${SERVICE_CIDR%.0/16}.1 user
   cd "$RUN/pki" || exit 1
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.crt -days 3650 -subj /CN=marea-lab
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.crt -days 3650 -subj /CN=marea-lab \
+    -addext keyUsage=critical,digitalSignature,keyCertSign,cRLSign
   certificate apiserver /CN=kube-apiserver "DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,DNS:localhost,IP:127.0.0.1,IP:$first,IP:$NODE_IP"
   certificate admin /O=system:masters/CN=admin
   certificate controller-manager /CN=system:kube-controller-manager

@@ -123,12 +123,17 @@ class Autoscaler:
             "step",
             pool=decision.pool,
             limiter=decision.limiter,
-            **{name: value for name, value in asdict(step).items() if value},
+            **{
+                name: value
+                for name, value in asdict(step).items()
+                if value or (name == "scale_to" and value is not None)
+            },
             took_s=round(self._clock.now() - now, 3),
         )
 
     def _announce(self, decision: Decision, before: int, after: int) -> None:
-        sentence = f"Scaled pool {decision.pool} from {before} to {after}: {decision.reason}"
+        why = decision.reason.removeprefix(f"{decision.replicas}: ")
+        sentence = f"Scaled from {before} to {after}: {why}"
         try:
             self._fleets.announce(decision.pool, sentence)
         except TransientError as exc:  # what was done is done, and stands in the ledger

