@@ -63,6 +63,15 @@ class Trace:
     def outage_s(self) -> float:
         return sum(end - start for start, end in self.outages)
 
+    @property
+    def work_left_s(self) -> float:
+        """What the pools need for all of it at most, each as large as it may become alone."""
+        return max(self._alone_s(pool) for pool in self.pools)
+
+    def _alone_s(self, pool: PoolSpec) -> float:
+        works = [job.work_s for job in self.jobs if job.pool == pool.name]
+        return max(works, default=0.0) + sum(works) / (pool.slots * self.alone_max(pool))
+
     def alone_max(self, pool: PoolSpec) -> int:
         """A pool's maximum under a scaler without a shared budget."""
         if self.cap is None:

@@ -13,8 +13,8 @@ from marea.simulator.scaler import Scaler
 from marea.simulator.trace import Trace
 
 MAX_TAIL_S = 4 * 3600.0
-"""A run ends this long after the last arrival, drained or not: no scaler here needs more than
-one visibility timeout (3,600 s) and two rounds of the longest job."""
+"""A run that is not drained so long after it could have been is given up. Arbitrary; four times
+the longest wait that is set anywhere here, Redis' visibility timeout of 3,600 s."""
 
 
 class World:
@@ -58,7 +58,7 @@ class World:
         for job in self.trace.jobs:
             self.at(job.at_s, self.pools[job.pool].arrival(job))
         self.scaler.begin(self)
-        end_s = self.trace.last_s + MAX_TAIL_S
+        end_s = self.trace.last_s + MAX_TAIL_S + 2.0 * self.trace.work_left_s
         while self._events and not self.is_over:
             when_s, _, action = heapq.heappop(self._events)
             if when_s > end_s:

@@ -169,6 +169,15 @@ def test_pods_beyond_the_warm_room_wait_for_a_node() -> None:
     assert len({round(start, 1) for start in starts[3:]}) == 2  # ten to a node
 
 
+def test_a_run_is_not_given_up_while_its_work_takes_days() -> None:
+    script = Script((0.0, lambda pool: pool.scale(1)), (400_000.0, lambda pool: pool.scale(0)))
+    jobs = [Job(0.0, 100_000.0), *(Job(1.0, 3_600.0) for _ in range(50))]
+    trace = Trace("days", "", tuple(jobs), (PoolSpec(slots=1, max_replicas=1),))
+    world = World(trace, script, AT_ONCE, 0)
+    world.run()
+    assert score(world).drain_s == pytest.approx(280_000.0, abs=1.0)
+
+
 JOBS = st.lists(
     st.builds(Job, st.floats(0, 60), st.floats(0.01, 200)), min_size=1, max_size=30
 ).map(lambda jobs: sorted(jobs, key=lambda job: job.at_s))

@@ -90,7 +90,7 @@ def test_a_file_without_jobs_is_no_trace() -> None:
 
 def test_too_much_is_refused_before_it_is_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
     far = ['{"at": 0, "work_s": 1}', '{"at": 9999999999, "work_s": 1}']
-    assert "goes over 115741 days, and at most 30 are simulated" in refusal(*far)
+    assert "goes over 115741 days, and at most 7 are simulated" in refusal(*far)
     pools = [json.dumps({"at": 0, "work_s": 1, "pool": f"p{n}"}) for n in range(51)]
     assert "names 51 pools, and at most 50" in refusal(*pools)
     monkeypatch.setattr(trace_files, "MAX_JOBS", 2)
