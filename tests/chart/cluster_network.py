@@ -72,8 +72,10 @@ def component(pod: Pod) -> str:
 
 
 def outside_servers(objects: list[Object]) -> tuple[Outside, ...]:
-    """A server in the first network that the shape names for external ones; and one beyond."""
+    """A server in the first network that the shape names for external ones, else anywhere."""
     for policy in find_all(objects, "NetworkPolicy"):
+        if component_of(policy) == "autoscaler":
+            continue  # Its networks are also those of the API server.
         for rule in policy["spec"].get("egress") or ():
             if {"protocol": "UDP", "port": 53} in rule.get("ports", ()):
                 continue
@@ -82,7 +84,7 @@ def outside_servers(objects: list[Object]) -> tuple[Outside, ...]:
                 if cidr:
                     base = "203.0.113.9" if cidr == "0.0.0.0/0" else cidr.rpartition(".")[0] + ".7"
                     return (Outside("external", base),)
-    return ()
+    return (Outside("external", INTERNET.ip),)
 
 
 def role_places(objects: list[Object]) -> dict[str, set[Place]]:

@@ -11,10 +11,14 @@ from typing import Any
 
 import pytest
 from cluster_network import (
+    API_SERVER,
+    API_SERVER_NODE,
     DNS,
     FORBIDDEN,
     INGRESS,
     INTERNET,
+    METADATA,
+    METADATA_V6,
     NEIGHBOUR,
     NEIGHBOURS,
     OTHER_RELEASE,
@@ -35,6 +39,7 @@ TALKS_TO = {
     "gateway": {"broker", "ledger", "store"},
     "worker": {"broker", "ledger", "store"},
     "reconciler": {"broker", "ledger", "store", "webhook"},
+    "autoscaler": {"broker", "ledger", "API server"},
     "store-prepare": {"store"},
     "test": {"store"},
     "store": {"gateway"},
@@ -42,6 +47,8 @@ TALKS_TO = {
     "rabbitmq": set(),
 }
 PORTS = {22, 80, 443, 5671, 5672, 6379, 6380, 6443, 8080, 9000, 9001, 15671, 15672, 15692, 26379}
+API_PORTS = {443, 6443}
+"""Of the API server's Service, and of what is behind it."""
 CLUSTERLESS: dict[str, Any] = {"secrets": {"renderWithoutCluster": True}}
 WITH_POLICIES = [shape for shape in shapes() if shape != "minimal"]
 
@@ -53,6 +60,8 @@ def test_each_process_reaches_what_the_design_says_and_nothing_else(shape: str) 
     roles = role_places(objects)
     roles["gateway"] = {(pod.name, 8080) for pod in own.values() if component(pod) == "gateway"}
     servers = {server.name: server for server in outside_servers(objects)}
+    # Nobody knows where it is when the chart is rendered: it may be anywhere, by its ports.
+    roles["API server"] = {(name, port) for name in servers for port in API_PORTS}
     targets: dict[str, Endpoint] = {**own, **servers}
     ports = PORTS | {port for places in roles.values() for _, port in places}
     for pod in own.values():
@@ -80,16 +89,44 @@ def test_whoever_has_to_look_up_names_can(shape: str) -> None:
 
 
 @pytest.mark.parametrize("shape", WITH_POLICIES)
-def test_nobody_reaches_the_api_server_or_the_clouds_metadata(shape: str) -> None:
+def test_nobody_reaches_the_clouds_metadata(shape: str) -> None:
     objects = render(shape=shape)
     network = network_of(objects)
-    names_a_network = shape in ("aws", "gitops")
     for pod in own_pods(objects).values():
-        for server in FORBIDDEN:
-            if names_a_network and "API" in server.name:
-                continue  # Reached as a part of "the internet": see the next test.
-            for port in PORTS | {53} if "metadata" in server.name else PORTS:
+        for server in (METADATA, METADATA_V6):
+            for port in PORTS | {53}:
                 assert not network.allows(pod, server, port), (pod.name, server.name, port)
+
+
+# In `aws` and `gitops` a server is somewhere on the internet, and so may be anywhere: see below.
+@pytest.mark.parametrize("shape", [name for name in WITH_POLICIES if name not in ("aws", "gitops")])
+def test_the_autoscaler_alone_reaches_the_api_server(shape: str) -> None:
+    objects = render(shape=shape)
+    network = network_of(objects)
+    for pod in own_pods(objects).values():
+        wanted = API_PORTS if component(pod) == "autoscaler" else set()
+        for server in (API_SERVER, API_SERVER_NODE):
+            found = {port for port in PORTS if network.allows(pod, server, port)}
+            assert found == wanted, (pod.name, server.name)
+
+
+def test_told_where_the_api_server_is_the_autoscaler_reaches_nothing_else() -> None:
+    known = {"cidrs": [f"{API_SERVER.ip}/32", f"{API_SERVER_NODE.ip}/32"], "ports": [6443]}
+    objects = render(CLUSTERLESS | {"networkPolicy": {"apiServer": known}})
+    network, own = network_of(objects), own_pods(objects)
+    servers: dict[str, Endpoint] = {
+        each.name: each for each in (API_SERVER, API_SERVER_NODE, INTERNET, STRANGER)
+    }
+    assert reachable(network, own["marea-autoscaler"], servers, PORTS) == {
+        (API_SERVER.name, 6443),
+        (API_SERVER_NODE.name, 6443),
+    }
+
+
+def test_where_nobody_sizes_the_pools_nobody_reaches_the_api_server() -> None:
+    objects = render(CLUSTERLESS | {"autoscaler": {"mode": "none"}})
+    for pod in own_pods(objects).values():
+        assert not reachable(network_of(objects), pod, {"API server": API_SERVER}, PORTS), pod.name
 
 
 def test_with_a_store_on_the_internet_the_clusters_own_networks_can_be_left_out() -> None:
@@ -123,8 +160,12 @@ def test_from_outside_only_the_api_and_the_store_are_reached(shape: str) -> None
         assert found == wanted, source.name
 
 
+# So that the internet is not where the API server may be.
+API_SERVER_KNOWN: dict[str, Any] = {"networkPolicy": {"apiServer": {"cidrs": ["10.96.0.1/32"]}}}
+
+
 def test_without_a_webhook_nobody_reaches_the_internet() -> None:
-    objects = render(CLUSTERLESS)
+    objects = render(CLUSTERLESS | API_SERVER_KNOWN)
     for pod in own_pods(objects).values():
         assert not reachable(network_of(objects), pod, {"internet": INTERNET}, PORTS)
 
@@ -134,7 +175,7 @@ def test_without_a_webhook_nobody_reaches_the_internet() -> None:
     [("https://hooks.example.org/in", 443), ("http://hooks.example.org:8088", 8088)],
 )
 def test_with_one_the_reconciler_alone_does_and_by_its_port_alone(url: str, port: int) -> None:
-    objects = render(CLUSTERLESS | {"notify": {"url": url}})
+    objects = render(CLUSTERLESS | API_SERVER_KNOWN | {"notify": {"url": url}})
     network, own = network_of(objects), own_pods(objects)
     ports = PORTS | {port}
     found = {

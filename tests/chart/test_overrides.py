@@ -16,7 +16,15 @@ EVERYTHING: dict[str, Any] = CLUSTERLESS | {
 }
 DIGEST = "sha256:" + "ab" * 32
 OWN_IMAGES = {
-    "image": ("gateway", "reconciler", "worker", "prepare", "upload", "definitions"),
+    "image": (
+        "gateway",
+        "reconciler",
+        "worker",
+        "autoscaler",
+        "prepare",
+        "upload",
+        "definitions",
+    ),
     "store.bundled.image": ("store",),
     "valkey.image": ("valkey",),
     "rabbitmq.image": ("rabbitmq",),
@@ -100,6 +108,7 @@ SPREAD = {
 TAKES: dict[str, tuple[str, dict[str, Any]]] = {
     "gateway": ("gateway", PLACEMENT | EXTRA | SPREAD),
     "reconciler": ("reconciler", PLACEMENT | EXTRA),
+    "autoscaler": ("autoscaler", PLACEMENT | EXTRA),
     "worker.poolDefaults": ("worker", PLACEMENT | EXTRA | SPREAD),
     "valkey": ("valkey", PLACEMENT),
     "rabbitmq": ("rabbitmq", PLACEMENT),
@@ -239,7 +248,8 @@ def test_nothing_is_named_after_a_namespace_it_is_not_in() -> None:
 
 def test_a_service_account_can_be_ones_own() -> None:
     own = {"create": False, "name": "mine"}
-    values = {name: {"serviceAccount": own} for name in ("gateway", "reconciler", "worker")}
+    processes = ("gateway", "reconciler", "worker", "autoscaler")
+    values = {name: {"serviceAccount": own} for name in processes}
     objects = render(CLUSTERLESS | values)
     assert find_all(objects, "ServiceAccount") == []
     used = {
@@ -248,3 +258,5 @@ def test_a_service_account_can_be_ones_own() -> None:
         if owner["kind"] == "Deployment"
     }
     assert used == {"mine"}
+    (subject,) = find(objects, "RoleBinding")["subjects"]
+    assert subject["name"] == "mine"

@@ -9,7 +9,7 @@ from typing import Any
 import pod_security
 import pytest
 from quantities import quantity
-from render import Object, component_of, name_of, pods, render
+from render import Object, component_of, find_all, name_of, pods, render
 
 LOWEST_UID = 10_000
 """Below are users that a node may have, and that mean something there."""
@@ -101,10 +101,14 @@ def test_liveness_asks_no_other_server(objects: list[Object]) -> None:
                 assert live["httpGet"]["path"] != ready["httpGet"]["path"]
 
 
-def test_no_pod_has_a_token_of_the_api_server(objects: list[Object]) -> None:
+def test_the_autoscaler_alone_has_a_token_of_the_api_server(objects: list[Object]) -> None:
     for owner, pod in pods(objects):
-        assert pod["spec"]["automountServiceAccountToken"] is False, name_of(owner)
+        has_one = component_of(owner) == "autoscaler"
+        assert pod["spec"]["automountServiceAccountToken"] is has_one, name_of(owner)
         assert pod["spec"]["enableServiceLinks"] is False, name_of(owner)
+    # Nor has a pod that somebody adds under one of these accounts.
+    for account in find_all(objects, "ServiceAccount"):
+        assert account["automountServiceAccountToken"] is False, name_of(account)
 
 
 def test_no_image_moves(objects: list[Object]) -> None:
@@ -153,18 +157,3 @@ def test_an_update_takes_nobody_away_before_the_next_is_there(objects: list[Obje
     for owner, _ in long_running(objects):
         if component_of(owner) in {"gateway", "worker"}:
             assert owner["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
-
-
-def test_a_pool_that_somebody_else_scales_has_no_number_of_replicas() -> None:
-    objects = render(shape="several-pools")
-    replicas = {
-        name_of(owner): owner["spec"].get("replicas", "not set")
-        for owner, _ in pods(objects)
-        if component_of(owner) == "worker"
-    }
-    assert replicas == {
-        "marea-worker-images": 3,
-        "marea-worker-scans": 0,
-        "marea-worker-tables": "not set",
-        "marea-worker-quarantine": 1,
-    }

@@ -112,6 +112,7 @@ HPA = {
     "metadata": {"name": "mine"},
     "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "marea-worker-images"}},
 }
+GATEWAYS_HPA = HPA | {"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "marea-gateway"}}}
 REDIS = {"kind": "external", "external": {"url": "redis://redis.example.org:6379/0"}}
 
 GUARDS: dict[str, tuple[dict[str, Any], str]] = {
@@ -221,11 +222,35 @@ GUARDS: dict[str, tuple[dict[str, Any], str]] = {
         {"settings": {"rules_file": "/rules.yaml"}},
         "settings.rules_file has a value of its own: rules",
     ),
-    "two owners of a pool's replicas": (
+    "fixed replicas under a scaler": (
+        {"pools": [QUARANTINE | {"replicas": 2}]},
+        "pools: quarantine has replicas, which autoscaler.mode builtin would change again: give"
+        " scaling.minReplicas and scaling.maxReplicas instead, or set autoscaler.mode to none",
+    ),
+    "a least above the most": (
+        {"pools": [QUARANTINE | {"scaling": {"minReplicas": 3, "maxReplicas": 2}}]},
+        "pools: quarantine has scaling.minReplicas 3 above scaling.maxReplicas 2",
+    ),
+    "a floor above the most": (
+        {"pools": [QUARANTINE | {"scaling": {"floor": 3, "maxReplicas": 2}}]},
+        "pools: quarantine has scaling.floor 3 above scaling.maxReplicas 2",
+    ),
+    "another autoscaler beside ours": (
         {"extraObjects": [HPA]},
+        "extraObjects: the HorizontalPodAutoscaler for marea-worker-images and this chart's"
+        " autoscaler would undo each other's changes all the time; leave that object out, or let"
+        " it own all pools by autoscaler.mode none",
+    ),
+    "another autoscaler beside a fixed number": (
+        {"extraObjects": [HPA], "autoscaler": {"mode": "none"}},
         "extraObjects: the HorizontalPodAutoscaler for marea-worker-images and this chart would"
         " both own its replicas, and undo each other at every upgrade; unset the replicas of pool"
         " images (replicas: null)",
+    ),
+    "another autoscaler beside a fixed number of gateways": (
+        {"extraObjects": [GATEWAYS_HPA]},
+        "extraObjects: the HorizontalPodAutoscaler for marea-gateway and this chart would both own"
+        " its replicas, and undo each other at every upgrade; unset gateway.replicas (null)",
     ),
 }
 
@@ -243,7 +268,9 @@ def test_several_problems_are_told_at_once() -> None:
 
 def test_an_autoscaler_may_own_what_the_chart_does_not() -> None:
     pools = [{"name": "images", "replicas": None}, QUARANTINE]
-    render(CLUSTERLESS | {"pools": pools, "extraObjects": [HPA]})
+    values = {"autoscaler": {"mode": "none"}, "pools": pools, "extraObjects": [HPA]}
+    render(CLUSTERLESS | values)
+    render(CLUSTERLESS | {"gateway": {"replicas": None}, "extraObjects": [GATEWAYS_HPA]})
 
 
 def test_every_sentence_of_a_guard_is_tried_here() -> None:

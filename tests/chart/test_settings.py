@@ -16,12 +16,13 @@ from render import EXTENSIONS, Object, find, name_of, pods, render
 from settings_schema import owned_settings
 
 from marea.settings import Settings, load_settings
+from marea.settings_scaling import PoolScaling
 from marea.wiring import build_declarations
 
 PASSWORDS = 'p@ss:w/o"rd #?%40{}\\ $(HOME)'
 """Each secret is this, and where it comes from: every character that something may trip over."""
 CLUSTERLESS = {"secrets": {"renderWithoutCluster": True}}
-PROCESSES = ("gateway", "worker", "reconciler", "prepare", "upload")
+PROCESSES = ("gateway", "worker", "reconciler", "autoscaler", "prepare", "upload")
 
 
 class Container:
@@ -99,7 +100,8 @@ def test_every_process_accepts_its_settings(processes: dict[str, Container]) -> 
 def test_passwords_arrive_whole_and_from_the_right_secret(
     processes: dict[str, Container], shape: str
 ) -> None:
-    for name in ("gateway", "worker", "reconciler"):
+    queueing = {"gateway", "worker", "reconciler", "autoscaler"}
+    for name in sorted(queueing & {key.rpartition("/")[2] for key in processes}):
         settings = settings_of(processes, name)
         for section in (settings.broker, settings.ledger):
             told = section.password.get_secret_value()
@@ -117,6 +119,8 @@ def test_no_process_has_the_stores_key_of_another(
     for key, container in processes.items():
         store = container.settings().store
         keys[key.rpartition("/")[2]] = store.access_key, store.secret_key.get_secret_value()
+    # The autoscaler has no business with the store.
+    assert keys.pop("autoscaler", ("", "")) == ("", "")
     if shape == "aws":
         assert set(keys.values()) == {("", "")}
     else:
@@ -147,6 +151,46 @@ def test_a_pools_worker_has_the_pools_limits() -> None:
         assert values["MAREA_WORKER__CONCURRENCY"] == slots
         assert values["MAREA_WORKER__MEMORY_LIMIT_BYTES"] == str(memory)
         assert container["args"] == ["worker", "--pool", pool]
+
+
+def test_the_autoscaler_has_every_pool_with_the_slots_of_its_workers(
+    processes: dict[str, Container], objects: list[Object], shape: str
+) -> None:
+    if shape == "fixed-pools":
+        assert not any(key.endswith("/autoscaler") for key in processes)
+        return
+    autoscaler = settings_of(processes, "autoscaler").autoscaler
+    slots = {
+        key.removeprefix("marea-worker-").removesuffix("/worker"): container.settings()
+        for key, container in processes.items()
+        if key.endswith("/worker")
+    }
+    assert {name: pool.slots for name, pool in autoscaler.pools.items()} == {
+        name: settings.worker.concurrency for name, settings in slots.items()
+    }
+    assert autoscaler.release == "marea"
+    assert autoscaler.namespace == "marea"
+    assert autoscaler.name == name_of(find(objects, "Role"))
+
+
+def test_what_the_values_say_of_scaling_is_what_the_autoscaler_reads(tmp_path: Path) -> None:
+    processes = containers(render(shape="several-pools"), tmp_path)
+    autoscaler = settings_of(processes, "autoscaler").autoscaler
+    assert autoscaler.mode == "builtin"
+    told = (autoscaler.drain_s, autoscaler.idle_after_s, autoscaler.startup_s, autoscaler.budget)
+    assert told == (30, 120, 20, 12)
+    assert autoscaler.pools == {
+        "images": PoolScaling(slots=4, min_replicas=1, max_replicas=8, weight=2, floor=2),
+        # 1.5 CPUs requested and no limit: two slots.
+        "scans": PoolScaling(slots=2, max_replicas=4, drain_s=900.5, idle_after_s=0),
+        "tables": PoolScaling(slots=1, max_replicas=10),
+        "quarantine": PoolScaling(slots=1, max_replicas=1),
+    }
+
+
+def test_without_a_budget_there_is_none(tmp_path: Path) -> None:
+    processes = containers(render(CLUSTERLESS), tmp_path)
+    assert settings_of(processes, "autoscaler").autoscaler.budget is None
 
 
 def test_every_pool_that_rules_or_pipelines_name_has_its_workers(

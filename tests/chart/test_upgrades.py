@@ -10,7 +10,7 @@ import pytest
 from render import CHART, Object, component_of, find_all, name_of, pods, render, shapes
 
 CLUSTERLESS: dict[str, Any] = {"secrets": {"renderWithoutCluster": True}}
-PROCESSES = {"gateway", "reconciler", "worker"}
+PROCESSES = {"gateway", "reconciler", "worker", "autoscaler"}
 SERVERS = {"store", "valkey", "rabbitmq"}
 RABBITMQ: dict[str, Any] = CLUSTERLESS | {"broker": {"kind": "rabbitmq"}}
 
@@ -89,6 +89,12 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"gateway": {"extraEnv": [{"name": "A", "value": "b"}]}},
         {"gateway"},
     ),
+    "a pool's bounds": (
+        {"worker": {"poolDefaults": {"scaling": {"maxReplicas": 3}}}},
+        {"autoscaler"},
+    ),
+    "a drain time": ({"autoscaler": {"drainSeconds": 30}}, {"autoscaler"}),
+    "who scales": ({"autoscaler": {"mode": "hpa"}}, {"autoscaler"}),
     "replicas": ({"gateway": {"replicas": 3}}, set()),
     "a network": ({"networkPolicy": {"externalCidrs": ["192.0.2.0/24"]}}, set()),
     "a disruption budget": ({"gateway": {"pdb": {"enabled": False}}}, set()),

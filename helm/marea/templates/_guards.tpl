@@ -143,10 +143,11 @@
 {{- define "marea.guardOwners" -}}
 {{- $problems := list -}}
 {{- $fixed := dict -}}
+{{- $scaled := dict -}}
 {{- range $pool := include "marea.pools" . | fromYamlArray -}}
 {{- $deployment := printf "%s-worker-%s" (include "marea.fullname" $) $pool.name -}}
 {{- if ne $.Values.autoscaler.mode "none" -}}
-{{- $_ := set $fixed $deployment "the autoscaler (autoscaler.mode: none)" -}}
+{{- $_ := set $scaled $deployment true -}}
 {{- else if not (kindIs "invalid" $pool.replicas) -}}
 {{- $_ := set $fixed $deployment (printf "the replicas of pool %s (replicas: null)" $pool.name) -}}
 {{- end -}}
@@ -170,7 +171,10 @@
 {{- range .Values.extraObjects -}}
 {{- $object := ternary (tpl (toString .) $) (tpl (toYaml .) $) (kindIs "string" .) | fromYaml -}}
 {{- $target := dig "spec" "scaleTargetRef" "name" "" $object -}}
-{{- if and (has $object.kind (list "HorizontalPodAutoscaler" "ScaledObject")) (hasKey $fixed $target) -}}
+{{- if not (has $object.kind (list "HorizontalPodAutoscaler" "ScaledObject")) -}}
+{{- else if hasKey $scaled $target -}}
+{{- $problems = append $problems (printf "extraObjects: the %s for %s and this chart's autoscaler would undo each other's changes all the time; leave that object out, or let it own all pools by autoscaler.mode none" $object.kind $target) -}}
+{{- else if hasKey $fixed $target -}}
 {{- $problems = append $problems (printf "extraObjects: the %s for %s and this chart would both own its replicas, and undo each other at every upgrade; unset %s" $object.kind $target (get $fixed $target)) -}}
 {{- end -}}
 {{- end -}}
