@@ -32,7 +32,13 @@ def up(
     context: typer.Context,
     data: Path = typer.Option(Path(".marea"), help="Folder that keeps everything."),
     broker: Literal["redis", "rabbitmq"] = typer.Option("redis", help="What queues the jobs."),
-    workers: int = typer.Option(2, min=1, max=64, help="Jobs at once, per pool."),
+    workers: int = typer.Option(2, min=1, max=64, help="Jobs at once, per worker process."),
+    max_replicas: int | None = typer.Option(
+        None,
+        min=1,
+        max=64,
+        help="Worker processes per pool at most; without it, MAREA_AUTOSCALER__MAX_REPLICAS or 2.",
+    ),
     rules: Path | None = typer.Option(
         None, exists=True, dir_okay=False, help="YAML rule table; see docs/rules.md."
     ),
@@ -46,9 +52,10 @@ def up(
 ) -> None:
     """Run the whole platform on this machine, servers included.
 
-    Redis or RabbitMQ, a store, gateway, reconciler and workers; when it is ready, it prints
-    addresses, and lines to paste. Ctrl-C stops it cleanly: running jobs finish, nothing is
-    lost, and a second `marea up` on the same folder goes on where this one stopped.
+    Redis or RabbitMQ, a store, gateway, reconciler and workers, more of them while much is
+    queued; when it is ready, it prints addresses, and lines to paste. Ctrl-C stops it cleanly:
+    running jobs finish, nothing is lost, and a second `marea up` on the same folder goes on
+    where this one stopped.
     """
     from marea.cli.banner import banner
     from marea.settings import load_settings
@@ -62,6 +69,7 @@ def up(
         folder=data,
         broker=broker,
         workers=workers,
+        max_replicas=max_replicas,
         rules_file=rules,
         pipelines_file=pipelines,
         appendfsync=appendfsync,

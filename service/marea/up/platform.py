@@ -1,8 +1,9 @@
 """`marea up`: the whole platform on one machine, servers included.
 
 The same processes and settings as in a cluster; only the addresses differ. The main thread
-starts everything and then watches; Ctrl-C or SIGTERM stops it in the order in which nothing
-is lost: workers finish their jobs, then the gateway and the reconciler, then the servers.
+starts everything and then watches, while the autoscaler sizes the pools in a thread of its own.
+Ctrl-C or SIGTERM stops it in the order in which nothing is lost: the autoscaler, workers, which
+finish their jobs, then the gateway and the reconciler, then the servers.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from pathlib import Path
 from time import monotonic
 from types import FrameType
 
+from marea.autoscaler.compose import build_autoscaler
+from marea.clock import SystemClock
 from marea.errors import ConfigError, MareaError, TransientError
-from marea.queues.broker import Broker
-from marea.queues.names import QUARANTINE_POOL, pool_queues
+from marea.scaling.backlog import PoolTarget
 from marea.settings import Settings, load_settings, own_variables
 from marea.storage.s3_admin import S3Admin
+from marea.telemetry.logs import configure_logging
+from marea.up.fleets import ProcessFleets
 from marea.up.layout import (
     ADDRESSES_FILE,
     Addresses,
@@ -35,10 +39,11 @@ from marea.up.moto_server import MotoServer
 from marea.up.processes import Child
 from marea.up.rabbitmq_server import RabbitMqServer
 from marea.up.redis_server import RedisServer
+from marea.up.scaling import ScalingThread, scaling_variables
 from marea.up.servers import HOST, ServerProcess, answers_http, port_is_taken
 from marea.up.tools import find_minio
 from marea.up.watch import ServerWatch
-from marea.wiring import build_broker, build_declarations
+from marea.wiring import build_broker, build_declarations, build_targets
 
 Say = Callable[[str], None]
 
@@ -47,9 +52,8 @@ LOOK_S = 0.5
 READY_TIMEOUT_S = 60.0
 PORT_WAIT_S = 10.0
 """After a SIGKILL of `marea up` its servers end by themselves; Redis and MinIO take a second."""
-QUARANTINE_LOOK_S = 2.0
-QUARANTINE_IDLE_S = 30.0
-"""The quarantine worker is started when its queue has something, and stopped after this."""
+WORKER_GRACE_S = 30.0
+"""A worker's, on top of the hard time limit of its jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,9 @@ class UpOptions:
     folder: Path
     broker: BrokerKind = "redis"
     workers: int = 2
-    """Slots of each pool."""
+    """Slots of each replica."""
+    max_replicas: int | None = None
+    """Of each pool; None = what the variable says, else `MAX_REPLICAS`."""
     rules_file: Path | None = None
     pipelines_file: Path | None = None
     appendfsync: str = "always"
@@ -73,11 +79,15 @@ class Platform:
     say: Say
     servers: list[ServerProcess] = field(default_factory=list)
     children: list[Child] = field(default_factory=list)
-    _settings: Settings = field(default_factory=Settings)
+    """Gateway and reconciler; the workers are the fleets'."""
+    _fleets: ProcessFleets | None = None
+    _scaling: ScalingThread | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, on_ready: Callable[[dict[str, object]], None]) -> int:
-        """Start, report `on_ready`, watch until told to stop; the exit status."""
+        """Start, report `on_ready`, watch until told to stop; the exit status. Raises
+        `ConfigError`, for mistakes in variables and files before anything is started."""
+        self._targets(load_settings(self._scaled(overlaid(own_variables(), self._files()))))
         folder = self.options.folder.resolve()
         lock = lock_folder(folder)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -109,8 +119,8 @@ class Platform:
             self._serve(rabbitmq)
         store = self._start_store(folder, addresses)
         # What the caller tuned by variables holds for the children too.
-        environment = overlaid(
-            own_variables(), self._environment(addresses, redis, rabbitmq, store)
+        environment = self._scaled(
+            overlaid(own_variables(), self._environment(addresses, redis, rabbitmq, store))
         )
         environment_file = write_environment(folder, environment)
         settings = load_settings(environment)
@@ -119,7 +129,7 @@ class Platform:
         for bucket in (*settings.store.source_buckets, settings.store.results_bucket):
             admin.create_bucket(bucket, versioned=True)
         build_broker(settings).declare(declarations.pools)
-        self._start_children(folder, environment_file, environment, declarations.pools)
+        fleets = self._start_children(folder, environment_file, environment)
         self._wait_for_gateway(addresses)
         if isinstance(store, MinioServer):
             for bucket in settings.store.source_buckets:
@@ -141,7 +151,22 @@ class Platform:
                 "environment_file": str(environment_file),
             }
         )
-        self._settings = settings
+        self._start_scaling(folder, settings, fleets)
+
+    def _scaled(self, environment: dict[str, str]) -> dict[str, str]:
+        """`environment` with what is said of the pools, whose names are in it."""
+        settings = load_settings(environment)
+        variables = scaling_variables(
+            settings.autoscaler,
+            build_declarations(settings).pools,
+            slots=self.options.workers,
+            max_replicas=self.options.max_replicas,
+        )
+        return overlaid(environment, variables)
+
+    @staticmethod
+    def _targets(settings: Settings) -> dict[str, PoolTarget]:
+        return build_targets(settings, build_declarations(settings).pools)
 
     def _require_ports(self, folder: Path, addresses: Addresses) -> None:
         """Wait a little for servers of a killed predecessor; then say which ports are taken."""
@@ -212,47 +237,53 @@ class Platform:
             # No events from this store: the sweep is what notices an upload.
             environment["MAREA_RECONCILER__SWEEP_INTERVAL_S"] = "1"
             environment["MAREA_RECONCILER__SWEEP_GRACE_S"] = "0"
-        for variable, path in (
-            ("MAREA_RULES_FILE", self.options.rules_file),
-            ("MAREA_PIPELINES_FILE", self.options.pipelines_file),
-        ):
-            if path is not None:
-                environment[variable] = str(path.resolve())
-        return environment
+        return environment | self._files()
+
+    def _files(self) -> dict[str, str]:
+        files = {
+            "MAREA_RULES_FILE": self.options.rules_file,
+            "MAREA_PIPELINES_FILE": self.options.pipelines_file,
+        }
+        return {name: str(path.resolve()) for name, path in files.items() if path is not None}
 
     def _start_children(
-        self,
-        folder: Path,
-        environment_file: Path,
-        environment: dict[str, str],
-        pools: tuple[str, ...],
-    ) -> None:
+        self, folder: Path, environment_file: Path, environment: dict[str, str]
+    ) -> ProcessFleets:
         logs = folder / "logs"
         logs.mkdir(exist_ok=True)
+        settings = load_settings(environment)
+        targets = self._targets(settings)
+        # Named, or a `.marea/marea.env` of another folder's platform would be read too.
+        env = ("--env", str(environment_file))
 
-        def child(name: str, *arguments: str, grace_s: float = 10.0) -> Child:
-            # Named, or a `.marea/marea.env` of another folder's platform would be read too.
-            command = ("--env", str(environment_file), *arguments)
-            return Child(name, command, environment, logs / f"{name}.log", grace_s)
+        def child(name: str) -> Child:
+            return Child(name, (*env, name), environment, logs / f"{name}.log", 10.0)
 
-        self.children = [child("gateway", "gateway"), child("reconciler", "reconciler")]
-        for pool in pools:
-            grace_s = load_settings(environment).worker.hard_time_limit_s + 30
-            worker = child(
-                f"worker-{pool}",
-                "worker",
-                "--pool",
-                pool,
-                "--concurrency",
-                str(1 if pool == QUARANTINE_POOL else self.options.workers),
-                grace_s=grace_s,
+        def worker(pool: str, name: str) -> Child:
+            slots = str(targets[pool].slots)
+            return Child(
+                name,
+                (*env, "worker", "--pool", pool, "--concurrency", slots),
+                environment | {"MAREA_WORKER__REPLICA": name},
+                logs / f"worker-{pool}.log",  # one of all its replicas: each line names its own
+                settings.worker.hard_time_limit_s + WORKER_GRACE_S,
             )
-            worker.wanted = pool != QUARANTINE_POOL
-            self.children.append(worker)
+
+        self.children = [child("gateway"), child("reconciler")]
         for each in self.children:
-            if each.wanted:
-                self.say(f"starting {each.name}")
-                each.spawn()
+            self.say(f"starting {each.name}")
+            each.spawn()
+        fleets = self._fleets = ProcessFleets(SystemClock(), worker, self.say)
+        for pool, target in targets.items():
+            fleets.open(pool, target.min_replicas)
+        fleets.look()
+        return fleets
+
+    def _start_scaling(self, folder: Path, settings: Settings, fleets: ProcessFleets) -> None:
+        log = (folder / "logs" / "autoscaler.log").open("a", encoding="utf-8")
+        configure_logging(settings.logs.level, settings.logs.format, stream=log)
+        self._scaling = ScalingThread(lambda: build_autoscaler(settings, fleets), self.say)
+        self._scaling.look()
 
     def _wait_for_gateway(self, addresses: Addresses) -> None:
         deadline = monotonic() + READY_TIMEOUT_S
@@ -268,30 +299,25 @@ class Platform:
 
     def _watch(self) -> None:
         """Restart what dies, servers first, until told to stop."""
-        quarantine = next(c for c in self.children if c.name == f"worker-{QUARANTINE_POOL}")
-        broker = build_broker(self._settings)
         watches = [ServerWatch(server, self.say) for server in self.servers]
-        next_look, busy_at = 0.0, 0.0
         while not self._stop.wait(LOOK_S):
             for watch in watches:
                 watch.look()
-            now = monotonic()
-            if now >= next_look:
-                next_look = now + QUARANTINE_LOOK_S
-                if _has_messages(broker):
-                    busy_at = now
-                    quarantine.wanted = True
-                elif quarantine.wanted and now - busy_at > QUARANTINE_IDLE_S:
-                    quarantine.terminate()
             for each in self.children:
                 each.look(self.say)
+            if self._fleets is not None:
+                self._fleets.look()
+            if self._scaling is not None:
+                self._scaling.look()
 
     def _shut_down(self) -> int:
-        """Workers first, so that their last acknowledgements find a broker."""
+        """The autoscaler first, or it would ask for more workers as they go; then workers, so
+        that their last acknowledgements find a broker."""
         status = 0
-        workers = [child for child in self.children if child.name.startswith("worker-")]
-        others = [child for child in self.children if child not in workers]
-        for group in (workers, others):
+        if self._scaling is not None:
+            self._scaling.stop()
+        workers = self._fleets.close() if self._fleets is not None else ()
+        for group in (workers, self.children):
             for child in group:
                 if child.pid is not None:
                     self.say(f"stopping {child.name}")
@@ -304,13 +330,3 @@ class Platform:
             self.say(f"stopping {server.name}")
             server.stop()
         return status
-
-
-def _has_messages(broker: Broker) -> bool:
-    try:
-        depths = broker.depths([QUARANTINE_POOL])
-    except TransientError:
-        return False  # unknown: leave the quarantine worker as it is started or not
-    return any(
-        depths[name].ready + (depths[name].unacked or 0) for name in pool_queues(QUARANTINE_POOL)
-    )

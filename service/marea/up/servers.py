@@ -35,7 +35,8 @@ PROBE_TIMEOUT_S = 2.0
 LOG_TAIL_LINES = 20
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+"""Found here and not in the child: another thread may hold the loader's lock at the fork."""
 
 
 class ServerNotReady(MareaError):
@@ -270,5 +271,5 @@ def inherited_environment() -> dict[str, str]:
 
 def _follow_parent() -> None:
     """Runs in the child before exec, after the change of user (which would undo it)."""
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if _prctl is not None:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
