@@ -20,7 +20,7 @@ from loadtest.demo.corpus import RULES_FILE
 
 MOST = 4
 ANSWER_LIMIT_S = 10.0
-"""A burst is to be answered within 3 s (a tick is 2 s); with room for kubectl and a busy machine."""
+"""A burst is to be answered within 3 s (a tick is 2 s); with room for a busy machine."""
 PARKED_LIMIT_S = 90.0
 VALUES = {
     **QUICK,
@@ -58,28 +58,20 @@ def test_pools_without_work_are_parked(run: Installation) -> None:
     wait_until_parked(run)
 
 
-@pytest.mark.parametrize("spike", [1, 2])
 def test_a_burst_gets_all_replicas_at_once_and_loses_and_interrupts_nothing(
-    run: Installation, spike: int
+    run: Installation,
 ) -> None:
-    before = {row.job.id for row in run.rows()}
     began = time.monotonic()
-    with run.uploads(journey_files(spike), count=150, per_s=1000):
-        wait_until(lambda: replicas(run, "images") > 0, "the burst is answered", timeout_s=30)
-        first, first_s = replicas(run, "images"), time.monotonic() - began
+    # None of these pipelines has been measured yet, so each job counts as ten seconds of work.
+    with run.uploads(journey_files(1), count=150, per_s=1000):
         wait_until(
             lambda: replicas(run, "images") == MOST, "all are asked for", timeout_s=ANSWER_LIMIT_S
         )
-        all_s = time.monotonic() - began
-    tell(f"{run.namespace}: {first} replicas after {first_s:.1f} s, {MOST} after {all_s:.1f} s")
+        tell(f"{run.namespace}: {MOST} replicas after {time.monotonic() - began:.1f} s")
     run.settle(120)
     wait_until_parked(run)
     run.judge()
-    interrupted = [
-        row.job.id
-        for row in run.rows()
-        if row.job.id not in before and (row.suspects or row.attempts > 1)
-    ]
+    interrupted = [row.job.id for row in run.rows() if row.suspects or row.attempts > 1]
     assert interrupted == []
 
 
@@ -108,7 +100,7 @@ def test_a_pool_held_by_a_dead_broker_keeps_its_workers(run: Installation) -> No
     run.wait_for_log("autoscaler", "pools are held")
     held = replicas(run, "images")
     began = time.monotonic()
-    while time.monotonic() - began < 15:  # thrice the time after which an idle pool is parked
+    while time.monotonic() - began < 10:  # twice the time after which an idle pool is parked
         assert replicas(run, "images") == held
         time.sleep(1)
     run.kubectl("scale", "statefulset/marea-valkey", "--replicas=1")
