@@ -25,13 +25,14 @@ LONG_S = 60.0
 WORKS_TO_THE_END = """
 import signal, sys
 told = open(sys.argv[1], "w")
-signals = {signal.SIGTERM, signal.SIGUSR1}
+signals = {signal.SIGTERM, signal.SIGRTMIN}
 signal.pthread_sigmask(signal.SIG_BLOCK, signals)
 print("up", file=told, flush=True)
 while signal.sigwait(signals) == signal.SIGTERM:
     print("told", file=told, flush=True)
 """
-"""A worker that is told to end by SIGTERM, and whose job is over with SIGUSR1."""
+"""A worker that is told to end by SIGTERM, and whose job is over with SIGRTMIN: of two signals that
+are pending, Linux gives the lower one first, which is SIGTERM."""
 
 
 class Platform:
@@ -118,7 +119,7 @@ def test_a_replica_outlives_the_thread_that_asked_for_it(platform: Platform) -> 
     asking.start()
     platform.looks_until(lambda: platform.heard("worker-images-1") == ["up"], "it runs")
     asking.join()
-    os.kill(platform.pid("worker-images-1"), signal.SIGUSR1)
+    os.kill(platform.pid("worker-images-1"), signal.SIGRTMIN)
     platform.looks_until(
         lambda: any("ended with status 0" in line for line in platform.said), "it has ended"
     )
@@ -134,7 +135,7 @@ def test_the_named_one_finishes_its_job_while_nobody_waits_for_it(platform: Plat
     assert set(platform.states) == {"worker-images-1", "worker-images-3"}
     assert (platform.view.wanted, platform.view.ending) == (2, 1)
     assert platform.heard("worker-images-1") == platform.heard("worker-images-3") == ["up"]
-    os.kill(platform.pid("worker-images-2"), signal.SIGUSR1)
+    os.kill(platform.pid("worker-images-2"), signal.SIGRTMIN)
     platform.looks_until(lambda: platform.view.ending == 0, "it is gone")
     assert platform.children["worker-images-2"].pid is None
     assert set(platform.states) == {"worker-images-1", "worker-images-3"}
@@ -158,9 +159,22 @@ def test_a_child_is_told_to_end_only_once(platform: Platform) -> None:
     for child in platform.fleets.close():
         child.terminate()
         assert child.pid is not None
-        os.kill(child.pid, signal.SIGUSR1)
+        os.kill(child.pid, signal.SIGRTMIN)
         assert child.wait_stopped()
     assert platform.heard("worker-images-1") == ["up", "told"]
+
+
+def test_a_child_that_was_stopped_and_started_again_can_be_told_again(platform: Platform) -> None:
+    platform.open(1)
+    child = platform.children["worker-images-1"]
+    child.terminate()
+    os.kill(platform.pid(child.name), signal.SIGRTMIN)
+    assert child.wait_stopped()
+    (platform.folder / child.name).unlink()
+    child.spawn()
+    wait_until(lambda: platform.heard(child.name) == ["up"], "it is up again")
+    child.terminate()
+    wait_until(lambda: platform.heard(child.name) == ["up", "told"], "the signal arrived")
 
 
 def test_one_that_dies_is_pending_until_it_is_started_again_under_its_name(
@@ -200,8 +214,12 @@ def test_without_names_those_go_that_do_not_run_then_the_youngest(platform: Plat
     platform.fleets.scale(POOL, 4)
     platform.fleets.scale(POOL, 3)
     assert set(platform.states) == {f"worker-images-{number}" for number in (1, 2, 3)}
+    os.kill(platform.pid("worker-images-1"), signal.SIGKILL)
+    wait_until(lambda: platform.states["worker-images-1"] == "pending", "its death is seen")
     platform.fleets.scale(POOL, 2)
-    assert set(platform.states) == {f"worker-images-{number}" for number in (1, 2)}
+    assert set(platform.states) == {f"worker-images-{number}" for number in (2, 3)}
+    platform.fleets.scale(POOL, 1)
+    assert set(platform.states) == {"worker-images-2"}
 
 
 def test_a_pool_that_is_not_there_is_named_and_not_listed(platform: Platform) -> None:
