@@ -21,6 +21,7 @@ NEIGHBOUR = Pod("neighbour", RELEASE_NAMESPACE, {"app": "web"}, "10.244.9.1")
 STRANGER = Pod("stranger", "elsewhere", {"app": "web"}, "10.244.9.2")
 INGRESS = Pod("ingress", "ingress-nginx", {"app": "ingress"}, "10.244.9.3")
 PROMETHEUS = Pod("prometheus", "monitoring", {"app.kubernetes.io/name": "prometheus"}, "10.244.9.4")
+KEDA = Pod("keda", "keda", {"app": "keda-operator"}, "10.244.9.6")
 OTHER_RELEASE = Pod(
     "other-gateway",
     RELEASE_NAMESPACE,
@@ -37,7 +38,7 @@ METADATA = Outside("metadata", "169.254.169.254")
 METADATA_V6 = Outside("metadata over IPv6", "fd00:ec2::254")
 INTERNET = Outside("internet", "203.0.113.9")
 FORBIDDEN = (API_SERVER, API_SERVER_NODE, METADATA, METADATA_V6)
-NEIGHBOURS = (NEIGHBOUR, STRANGER, INGRESS, PROMETHEUS, OTHER_RELEASE)
+NEIGHBOURS = (NEIGHBOUR, STRANGER, INGRESS, PROMETHEUS, KEDA, OTHER_RELEASE)
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "redis": 6379, "rediss": 6379}
 SENTINEL_NODES = 6379

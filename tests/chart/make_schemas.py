@@ -1,9 +1,10 @@
 """Writes tests/chart/schemas/ anew: what a Kubernetes API server accepts, in a compact form.
 
 `python tests/chart/make_schemas.py` reads the OpenAPI file and the CRDs inside the Go modules of
-Kubernetes, Gateway API and the Prometheus operator (`go mod download`, so needs Go and, the first
-time, the network), keeps the kinds that the chart renders, drops every description, and closes
-each object, so that a misspelt field is an error. The tests read the result and need neither.
+Kubernetes, Gateway API, KEDA and the Prometheus operator (`go mod download`, so needs Go and, the
+first time, the network), keeps the kinds that the chart renders, drops every description, and
+closes each object, so that a misspelt field is an error. The tests read the result and need
+neither.
 
 A new kind in the chart: add it below and run this; the tests name the kind that is missing.
 """
@@ -26,6 +27,7 @@ FOLDER = Path(__file__).parent / "schemas"
 KUBERNETES = "k8s.io/kubernetes@v1.34.4"
 POD_SECURITY = "k8s.io/pod-security-admission@v0.34.4"
 GATEWAY_API = "sigs.k8s.io/gateway-api@v1.4.1"
+KEDA = "github.com/kedacore/keda/v2@v2.20.2"
 PROMETHEUS_OPERATOR = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 
 KINDS = (
@@ -52,6 +54,13 @@ CRDS = {
     "gateway-api": (
         GATEWAY_API,
         ("config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",),
+    ),
+    "keda": (
+        KEDA,
+        tuple(
+            f"config/crd/bases/keda.sh_{plural}.yaml"
+            for plural in ("scaledobjects", "triggerauthentications")
+        ),
     ),
     "prometheus-operator": (
         PROMETHEUS_OPERATOR,

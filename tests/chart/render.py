@@ -1,7 +1,7 @@
 """The chart as the objects that a cluster would be given, by the real `helm template`.
 
 Answers are kept for the length of a run by everything that they depend on, so that each test
-can ask for what it needs: one rendering takes about 0.1 s. Not a cluster: lookups find nothing.
+can ask for what it needs: one rendering takes about 0.1 s.
 """
 
 from __future__ import annotations
@@ -70,12 +70,14 @@ def render(
     api_versions: Sequence[str] = (),
     show_only: Sequence[str] = (),
     is_upgrade: bool = False,
+    cluster: Path | None = None,
     chart: Path = CHART,
 ) -> list[Object]:
     """The objects in the order of the templates, hooks and tests included.
 
     `values` lie over the file of `shape` (`ci/<shape>-values.yaml`, or a path), if any. Raises
-    Refused with Helm's own words, ToolMissing without Helm.
+    Refused with Helm's own words, ToolMissing without Helm. `cluster`: the kubeconfig of an API
+    server that lookups ask; without one they find nothing.
     """
     extra = ["--namespace", namespace, "--kube-version", kube_version]
     for api_version in api_versions:
@@ -84,6 +86,8 @@ def render(
         extra += ["--show-only", template]
     if is_upgrade:
         extra.append("--is-upgrade")
+    if cluster is not None:
+        extra += ["--dry-run=server", "--kubeconfig", str(cluster)]
     text = _helm(chart, "template", release, shape, json.dumps(values or {}), tuple(extra))
     return [copy.deepcopy(thing) for thing in _parsed(text)]
 

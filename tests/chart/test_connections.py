@@ -17,6 +17,7 @@ from cluster_network import (
     FORBIDDEN,
     INGRESS,
     INTERNET,
+    KEDA,
     METADATA,
     METADATA_V6,
     NEIGHBOUR,
@@ -152,6 +153,8 @@ def test_from_outside_only_the_api_and_the_store_are_reached(shape: str) -> None
     if shape == "monitoring":
         expected[PROMETHEUS.name] = {("gateway", 8080), ("rabbitmq", 15692)}
     there = {component(pod) for pod in own.values()}
+    if shape == "keda":
+        expected[KEDA.name] = {("gateway", 8080)}
     for source in NEIGHBOURS:
         found = {
             (component(own[name]), port) for name, port in reachable(network, source, own, PORTS)

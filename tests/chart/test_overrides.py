@@ -207,9 +207,13 @@ def test_names_begin_as_helm_users_expect(
     assert all(name_of(thing).startswith(f"{fullname}-") for thing in objects)
 
 
-def test_the_longest_names_are_still_names() -> None:
+@pytest.mark.parametrize("mode", ["builtin", "keda", "hpa"])
+def test_the_longest_names_are_still_names(mode: str) -> None:
     pool = {"name": "p" * 18, "concurrency": 1, "memoryPerJob": "640Mi"}
-    values = EVERYTHING | {"pools": [pool, pool | {"name": "quarantine"}]}
+    values = EVERYTHING | {
+        "pools": [pool, pool | {"name": "quarantine"}],
+        "autoscaler": {"mode": mode},
+    }
     assert len(LONGEST_RELEASE) == 53
     for thing in render(values, release=LONGEST_RELEASE, api_versions=EXTENSIONS):
         assert faults(thing) == []
@@ -217,6 +221,9 @@ def test_the_longest_names_are_still_names() -> None:
         room = 63 - 11 if thing["kind"] == "StatefulSet" else 63
         assert len(name_of(thing)) <= room, name_of(thing)
         assert not name_of(thing).endswith("-")
+        if thing["kind"] == "ScaledObject":
+            # KEDA makes an object of this name, and refuses what is no label value.
+            assert len(thing["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["name"]) <= 63
 
 
 @pytest.mark.parametrize(

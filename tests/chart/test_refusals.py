@@ -254,6 +254,11 @@ GUARDS: dict[str, tuple[dict[str, Any], str]] = {
     ),
 }
 
+KEDA_IS_MISSING = (
+    "autoscaler.mode is keda, and this cluster knows no ScaledObject (keda.sh/v1alpha1): install"
+    " KEDA first, or let autoscaler.mode be builtin, which needs nothing"
+)
+
 
 @pytest.mark.parametrize("name", GUARDS)
 def test_a_guard_refuses_with_its_sentence(name: str) -> None:
@@ -273,13 +278,22 @@ def test_an_autoscaler_may_own_what_the_chart_does_not() -> None:
     render(CLUSTERLESS | {"gateway": {"replicas": None}, "extraObjects": [GATEWAYS_HPA]})
 
 
+def test_keda_is_asked_for_where_a_cluster_has_none() -> None:
+    values = CLUSTERLESS | {"autoscaler": {"mode": "keda"}}
+    cluster = ["apps/v1/Deployment"]
+    assert KEDA_IS_MISSING in refusal(values, api_versions=cluster)
+    render(values, api_versions=[*cluster, "keda.sh/v1alpha1/ScaledObject"])
+    # Where nobody says what the cluster has, it is not presumed to have none.
+    render(values)
+
+
 def test_every_sentence_of_a_guard_is_tried_here() -> None:
     text = (CHART / "templates" / "_guards.tpl").read_text(encoding="utf-8")
     text += (CHART / "templates" / "_names.tpl").read_text(encoding="utf-8")
     sentences = re.findall(r'append \$problems \(?(?:printf )?"((?:[^"\\]|\\.)*)"', text)
     sentences += re.findall(r'fail \(printf "((?:[^"\\]|\\.)*)"', text)
     tried = [sentence for _, sentence in GUARDS.values()]
-    tried += [refusal({})]
+    tried += [refusal({}), KEDA_IS_MISSING]
     patterns = {each: as_pattern(each) for each in sentences if "cannot be installed" not in each}
     assert len(patterns) > 15
     untried = [

@@ -95,6 +95,9 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "a drain time": ({"autoscaler": {"drainSeconds": 30}}, {"autoscaler"}),
     "who scales": ({"autoscaler": {"mode": "hpa"}}, {"autoscaler"}),
+    # The gateway has one more token to know.
+    "that KEDA scales": ({"autoscaler": {"mode": "keda"}}, {"autoscaler", "gateway"}),
+    "how often KEDA looks": ({"autoscaler": {"keda": {"pollingSeconds": 9}}}, set()),
     "replicas": ({"gateway": {"replicas": 3}}, set()),
     "a network": ({"networkPolicy": {"externalCidrs": ["192.0.2.0/24"]}}, set()),
     "a disruption budget": ({"gateway": {"pdb": {"enabled": False}}}, set()),

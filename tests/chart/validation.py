@@ -19,7 +19,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 
 SCHEMAS = Path(__file__).parent / "schemas"
-SOURCES = ("kubernetes", "gateway-api", "prometheus-operator")
+SOURCES = ("kubernetes", "gateway-api", "keda", "prometheus-operator")
 
 formats = FormatChecker(formats=())
 

@@ -165,6 +165,10 @@
 {{- $problems = append $problems (printf "pools: %s has scaling.floor %d above scaling.maxReplicas %d" $pool.name (int $pool.scaling.floor) (int $pool.scaling.maxReplicas)) -}}
 {{- end -}}
 {{- end -}}
+{{- /* A cluster lists kinds among its API versions, a rendering alone only versions. */ -}}
+{{- if and (eq .Values.autoscaler.mode "keda") (.Capabilities.APIVersions.Has "apps/v1/Deployment") (not (.Capabilities.APIVersions.Has "keda.sh/v1alpha1/ScaledObject")) -}}
+{{- $problems = append $problems "autoscaler.mode is keda, and this cluster knows no ScaledObject (keda.sh/v1alpha1): install KEDA first, or let autoscaler.mode be builtin, which needs nothing" -}}
+{{- end -}}
 {{- if not (kindIs "invalid" .Values.gateway.replicas) -}}
 {{- $_ := set $fixed (printf "%s-gateway" (include "marea.fullname" .)) "gateway.replicas (null)" -}}
 {{- end -}}
