@@ -134,24 +134,33 @@ class Platform:
         if isinstance(store, MinioServer):
             for bucket in settings.store.source_buckets:
                 admin.connect_bucket_events(bucket)
-        on_ready(
-            {
-                "ready": True,
-                "s3": {
-                    "endpoint_url": store.endpoint_url,
-                    "access_key": store.access_key,
-                    "secret_key": store.secret_key,
-                    "source_bucket": settings.store.source_buckets[0],
-                    "results_bucket": settings.store.results_bucket,
-                },
-                "api": {"url": f"http://{HOST}:{addresses.api_port}", "token": addresses.api_token},
-                "store": "moto (volatile)" if store.volatile else "minio",
-                "broker": self.options.broker,
-                "data": str(folder),
-                "environment_file": str(environment_file),
-            }
-        )
+        on_ready(self._report(folder, environment_file, settings, store))
         self._start_scaling(folder, settings, fleets)
+
+    def _report(
+        self,
+        folder: Path,
+        environment_file: Path,
+        settings: Settings,
+        store: MinioServer | MotoServer,
+    ) -> dict[str, object]:
+        """What programs read when it is ready, and the banner is made of."""
+        addresses = load_addresses(folder)
+        return {
+            "ready": True,
+            "s3": {
+                "endpoint_url": store.endpoint_url,
+                "access_key": store.access_key,
+                "secret_key": store.secret_key,
+                "source_bucket": settings.store.source_buckets[0],
+                "results_bucket": settings.store.results_bucket,
+            },
+            "api": {"url": f"http://{HOST}:{addresses.api_port}", "token": addresses.api_token},
+            "store": "moto (volatile)" if store.volatile else "minio",
+            "broker": self.options.broker,
+            "data": str(folder),
+            "environment_file": str(environment_file),
+        }
 
     def _scaled(self, environment: dict[str, str]) -> dict[str, str]:
         """`environment` with what is said of the pools, whose names are in it."""
