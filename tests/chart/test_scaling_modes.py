@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,9 +14,12 @@ from cluster_network import behind_service
 from fake_cluster import cluster_with
 from pydantic import SecretStr
 from render import Object, Refused, find, find_all, name_of, render
+from values_schema import load_defaults
 
+from marea.gateway.app import ROUTES
 from marea.gateway.auth import Gatekeeper, Scope
 from marea.gateway.http_errors import NotAllowed
+from marea.telemetry.metrics import POOL_GAUGES
 
 KEDA: dict[str, Any] = {
     "secrets": {"renderWithoutCluster": True},
@@ -115,6 +119,21 @@ def test_keda_asks_the_gateway_for_the_number_of_the_pool() -> None:
         assert "fallback" not in scaler["spec"]
         assert scaler["spec"]["pollingInterval"] == 5
         assert scaler["spec"]["cooldownPeriod"] == 60
+
+
+def test_what_is_asked_for_is_what_the_gateway_answers() -> None:
+    (scaler, *_) = find_all(render(KEDA), "ScaledObject")
+    (trigger,) = scaler["spec"]["triggers"]
+    asked = urlsplit(trigger["metadata"]["url"]).path
+    (route,) = (
+        route
+        for route in ROUTES
+        if route.method == "GET" and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", route.path), asked)
+    )
+    answer = get_type_hints(route.endpoint)["return"]
+    assert trigger["metadata"]["valueLocation"] in answer.model_fields
+    metric = load_defaults()["autoscaler"]["hpa"]["metricName"]
+    assert metric in POOL_GAUGES
 
 
 def test_kedas_token_is_one_that_the_gateway_lets_read_and_nothing_else() -> None:

@@ -44,9 +44,20 @@ def make_monitor(**endpoint: Any) -> dict[str, Any]:
     }
 
 
+def make_scaled_object(**spec: Any) -> dict[str, Any]:
+    trigger = {"type": "metrics-api", "metadata": {"targetValue": "1"}}
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": "o"},
+        "spec": {"scaleTargetRef": {"name": "d"}, "triggers": [trigger], **spec},
+    }
+
+
 def test_takes_what_is_right() -> None:
     right = make_deployment(resources={"limits": {"memory": "1.5Gi", "cpu": 2}})
-    assert [faults(each) for each in (right, make_route(), make_monitor())] == [[], [], []]
+    for thing in (right, make_route(), make_monitor(), make_scaled_object()):
+        assert faults(thing) == []
 
 
 @pytest.mark.parametrize(
@@ -74,6 +85,9 @@ def test_refuses_a_wrong_container_and_says_where(container: dict[str, Any], tol
         make_route(port=99999),
         make_monitor(intervall="30s"),
         make_monitor(interval="30"),
+        make_scaled_object(minReplicas=0),
+        make_scaled_object(pollingInterval="5"),
+        make_scaled_object(triggers=[{"type": "metrics-api"}]),
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"a": "%"}},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": 1}},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "uid": "1"}},
