@@ -46,6 +46,8 @@ class Autoscaler:
         self._fleets, self._signal, self._ledger, self._clock = fleets, signal, ledger, clock
         self._settings, self._targets, self._life = settings, targets, life
         self._previous: dict[str, Decision] = {}
+        self._noted: dict[str, tuple[int | None, str, int | None]] = {}
+        """What the latest entry of a pool's history says."""
         self._trouble = ""
 
     def run(self, stop: threading.Event) -> None:
@@ -142,10 +144,13 @@ class Autoscaler:
     def _record(self, decisions: Mapping[str, Decision]) -> None:
         """The last of each pool; in its history those that differ from the one before."""
         for pool, decision in decisions.items():
-            before = self._previous.get(pool)
-            if before is None or _gist(before) != _gist(decision):
+            gist = (decision.replicas, decision.limiter, decision.applied)
+            if self._noted.get(pool) != gist:
                 self._ledger.note(history_of(pool), decision.as_json(), keep=self._settings.history)
-            self._previous[pool] = decision
+            self._noted[pool] = gist
+            # Where another scaler acts, its steps are no changes by hand.
+            is_ours = self._settings.mode == "builtin"
+            self._previous[pool] = decision if is_ours else replace(decision, applied=None)
         write_decisions(self._ledger, Decisions(self._clock.now(), self._settings.mode, decisions))
 
     def _note_trouble(self, trouble: str) -> None:
@@ -155,7 +160,3 @@ class Autoscaler:
         elif self._trouble and not trouble:
             log.info("pools are sized again")
         self._trouble = trouble
-
-
-def _gist(decision: Decision) -> tuple[int | None, str, int | None]:
-    return decision.replicas, decision.limiter, decision.applied

@@ -100,6 +100,16 @@ def test_in_other_modes_it_decides_and_leaves_the_scale_alone() -> None:
     assert pool.fleets.wanted[POOL] == 0
 
 
+def test_what_another_scaler_does_is_no_change_by_hand() -> None:
+    pool = ScaledPool(mode="keda")
+    pool.tick()
+    pool.fleets.scale(POOL, 4)
+    decision = pool.tick()
+    assert decision.limiter != "adopted"
+    pool.fleets.scale(POOL, 1)
+    assert pool.tick().limiter != "adopted"
+
+
 def test_a_silent_replica_counts_as_busy_and_is_not_removed(pool: ScaledPool) -> None:
     states = pool.upload(2)
     pool.tick()
