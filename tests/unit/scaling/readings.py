@@ -53,6 +53,7 @@ def backlogs(draw: st.DrawFn, pool: str = "images") -> Backlog:
         arrivals_per_s=draw(st.one_of(st.just(0.0), st.floats(0.0, 1000.0))),
         service_s=draw(st.floats(0.0, 600.0)),
         oldest_s=draw(st.floats(0.0, 10_000.0)),
+        longest_s=draw(st.floats(0.0, 2000.0)),
         last_work_at=NOW - draw(st.floats(0.0, 1000.0)),
         fleet=draw(fleets()),
     )

@@ -33,6 +33,7 @@ def test_more_work_never_asks_for_fewer_replicas(
     assert count(pool, replace(backlog, busy=backlog.busy + jobs)) >= before
     assert count(pool, replace(backlog, unacked=backlog.unacked + jobs)) >= before
     assert count(pool, replace(backlog, oldest_s=backlog.oldest_s + seconds)) >= before
+    assert count(pool, replace(backlog, longest_s=backlog.longest_s + seconds)) >= before
 
 
 @settings(deadline=None)  # a busy machine is no failure

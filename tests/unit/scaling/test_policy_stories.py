@@ -112,6 +112,16 @@ def test_jobs_stuck_behind_longer_ones_get_slots_of_their_own() -> None:
     assert sized(replace(behind, fleet=up(25, starting=1)))[1] != "stuck"
 
 
+def test_jobs_are_stuck_sooner_where_the_mean_knows_only_shorter_ones() -> None:
+    # 20 of 100 s wait behind 100 that run; those that ended took 2 s.
+    mistaken = replace(
+        read(ready=20, busy=100, s=2.0, work_s=400.0, fleet=up(25)), oldest_s=31.0, longest_s=100.0
+    )
+    assert sized(mistaken) == (29, "stuck")
+    assert sized(replace(mistaken, oldest_s=29.0)) == (25, "queued")
+    assert sized(replace(mistaken, longest_s=3.0)) == (25, "queued")
+
+
 def test_a_replica_that_arrivals_keep_busy_does_not_count_as_help() -> None:
     busy_anyway = read(ready=160, per_s=18.0, fleet=up(5), oldest_s=50.0)
     assert sized(busy_anyway) == (10, "drain")

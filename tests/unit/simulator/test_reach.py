@@ -9,6 +9,7 @@ from functools import cache
 
 import pytest
 
+from marea.simulator.cluster import P95_OF_MEDIAN, Cluster
 from marea.simulator.runs import compare
 from marea.simulator.score import Score
 from marea.simulator.traces import TRACES
@@ -52,6 +53,21 @@ def test_elsewhere_waits_are_no_longer_than_a_tuned_kedas(trace: str) -> None:
     assert ours.wait_p95_s <= tuned.wait_p95_s
     # 1 %: a pool that starts some seconds earlier is there for so much longer.
     assert ours.worker_seconds <= 1.01 * tuned.worker_seconds
+
+
+@pytest.mark.parametrize("trace", ["small-burst", "cap"])
+def test_where_starts_are_slow_a_surplus_is_given_back_before_it_is_up(trace: str) -> None:
+    slow = Cluster(start_median_s=25.0, start_p95_s=25.0 * P95_OF_MEDIAN)
+    scores = compare(TRACES[trace], ["builtin", "keda-tuned"], range(3), slow)
+    ours, tuned = scores["builtin"], scores["keda-tuned"]
+    assert ours.wait_p95_s <= 0.6 * tuned.wait_p95_s
+    assert ours.worker_seconds <= tuned.worker_seconds
+
+
+def test_nobody_waits_too_long_behind_long_jobs_of_which_none_has_ended() -> None:
+    """What runs tells how long it has run; by what has ended, a job takes 2 s."""
+    assert judged("long", "builtin").slo_misses == 0
+    assert judged("long", "builtin").wait_p99_s < 60.0
 
 
 @pytest.mark.parametrize("trace", TRACES)

@@ -1,14 +1,14 @@
 """Marea's own autoscaler: the real policy and the real steps, on what they could know.
 
 That is: counts from the broker as they are, the kinds of jobs from the ledger, service times as
-workers measured them on jobs that are over, busy slots from heartbeats up to 5 s old. A drain
-lease reaches a worker, and what it then says reaches us, with a heartbeat. How long a waiting
-job will take, nobody tells it.
+workers measured them on jobs that are over, and since when jobs run; busy slots from heartbeats up
+to 5 s old. A drain lease reaches a worker, and what it then says reaches us, with a heartbeat. How
+long a waiting job will take, nobody tells it.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -29,17 +29,14 @@ TICK_S = 2.0
 """The autoscaler's loop."""
 BEAT_S = 5.0
 """Of the workers' heartbeats."""
-RECENT_S = 60.0
-"""The mix of arrivals is that of the last minute."""
+UNREADY_S = 3.0
+"""A pod is listed as running and not Ready for so long, and none may be removed beside it: from its
+process's start to its first beat (measured: 2 to 3 s on an idle core). Before that, while its image
+is fetched and its container made, it is Pending, as Kubernetes has it. A simulated start has no
+parts, so these seconds are counted from its first job on, not up to it."""
 
 STARTUP_OF_MEDIAN = 10.0 / 6.0
 """What the owner sets as `startup_s`: its default of 10 s where the median start is 6 s."""
-
-_STATES: dict[Phase, ReplicaState] = {
-    Phase.PENDING: "pending",
-    Phase.STARTING: "unready",
-    Phase.READY: "ready",
-}
 
 
 @dataclass(slots=True)
@@ -49,9 +46,6 @@ class Known:
     target: PoolTarget
     arrivals: Arrivals
     times: ServiceTimes = field(default_factory=ServiceTimes)
-    recent: deque[tuple[float, str]] = field(default_factory=deque)
-    mix: Counter[str] = field(default_factory=Counter)
-    """Kinds of the jobs in `recent`."""
     leases: dict[Pod, float] = field(default_factory=dict)
     last_work_s: float = 0.0
     previous: Decision | None = None
@@ -73,11 +67,6 @@ class BuiltinScaler(Scaler):
         world.every(TICK_S, first + world.random("builtin").uniform(0, TICK_S), self._tick)
 
     # ------------------------------------------------------------------ what it hears
-
-    def arrived(self, pool: Pool, task: Task) -> None:
-        known = self._known[pool.spec.name]
-        known.recent.append((self._world.now, task.job.key))
-        known.mix[task.job.key] += 1
 
     def finished(self, pool: Pool, task: Task, took_s: float) -> None:
         known = self._known[pool.spec.name]
@@ -113,7 +102,7 @@ class BuiltinScaler(Scaler):
             decisions = within_budget(self._world.trace.cap, targets, decisions)
         for decision in decisions:
             known, pool = self._known[decision.pool], pools[decision.pool]
-            listed = [_replica(pod, known) for pod in pool.pods]
+            listed = [_replica(pod, known, now) for pod in pool.pods]
             step = next_step(decision, listed, wanted=pool.wanted, rolling=False, now=now)
             self._apply(step, known, pool)
             known.previous = replace(decision, applied=pool.wanted)
@@ -126,6 +115,7 @@ class BuiltinScaler(Scaler):
         known.arrivals = known.arrivals.read(len(pool.tasks), now)
         if pool.ready_messages or pool.unacked:
             known.last_work_s = now
+        times = known.times.with_running(_elapsed(pool, now))
         waiting = _kinds(Counter([task.job.key for task in pool.queue]))
         return Backlog(
             pool=name,
@@ -133,11 +123,11 @@ class BuiltinScaler(Scaler):
             ready=pool.ready_messages,
             unacked=pool.unacked,
             busy=sum(_busy(pod) for pod in pool.pods),
-            work_s=known.times.work_s(waiting),
+            work_s=times.work_s(waiting),
             arrivals_per_s=known.arrivals.per_s,
-            service_s=_recent_service_s(known, now),
+            service_s=times.mean_s,
             oldest_s=now - pool.queue[0].job.at_s if pool.queue else 0.0,
-            longest_s=known.times.longest_s(waiting),
+            longest_s=times.longest_s(waiting),
             last_work_at=known.last_work_s,
             fleet=_fleet(pool, known, now),
         )
@@ -180,21 +170,26 @@ def _busy(pod: Pod) -> int:
     return pod.slots if pod.beat is None else min(pod.beat.busy, pod.slots)
 
 
-def _recent_service_s(known: Known, now: float) -> float:
-    """Mean expected service time of what came in the last minute; else of all that was seen."""
-    while known.recent and known.recent[0][0] < now - RECENT_S:
-        _, key = known.recent.popleft()
-        known.mix[key] -= 1
-    if not known.recent:
-        return known.times.mean_s
-    return known.times.work_s(_kinds(+known.mix)) / len(known.recent)
+def _elapsed(pool: Pool, now: float) -> dict[Kind, list[float]]:
+    """How long the running jobs of each kind have run so far; the ledger knows when they began."""
+    elapsed: dict[Kind, list[float]] = {}
+    for pod in (*pool.pods, *pool.leaving):
+        for task, started_s in pod.running.items():
+            elapsed.setdefault(_kind(task.job.key), []).append(now - started_s)
+    return elapsed
 
 
-def _replica(pod: Pod, known: Known) -> Replica:
+def _state(pod: Pod, now: float) -> ReplicaState:
+    if pod.ready_s is None:
+        return "pending"
+    return "unready" if now - pod.ready_s < UNREADY_S else "ready"
+
+
+def _replica(pod: Pod, known: Known, now: float) -> Replica:
     beat = pod.beat
     return Replica(
         name=pod.name,
-        state=_STATES[pod.phase],
+        state=_state(pod, now),
         busy=None if beat is None else beat.busy,
         consuming=beat is None or beat.consuming,
         drain_until=known.leases.get(pod),
