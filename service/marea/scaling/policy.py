@@ -49,7 +49,7 @@ from marea.scaling.service_times import SLOW_S
 
 DEAD_BAND = 0.05
 """Least relative excess of offered load at which a replica is still kept. Measured in the
-simulator: with 0.15 a load that falls costs 2 % more worker-seconds."""
+simulator: with 0.15 a load that falls costs 3 % more worker-seconds."""
 
 KEEP_ALIVE_LOAD = 0.05
 """A pool whose arrivals keep fewer slots busy may be parked when idle. Arbitrary: a job of 3 s a
