@@ -95,6 +95,7 @@ def main(folder: Path) -> int:
             ),
             policy=build_policy(settings),
             clock=SystemClock(),
+            give_back=broker.requeue,
         ),
     )
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from pathlib import Path
 
 import pytest
+import redis
 from servers import started_server
 from waiting import wait_until
 from worker_trial import START_S, Trial, trial
 
 from marea.messages.job import Job
+from marea.queues.redis import unacked_keys
 from marea.up.redis_server import RedisServer
 from marea.up.servers import free_port
 from marea.worker.liveness import check_liveness, read_liveness
@@ -205,6 +208,37 @@ def test_a_message_fetched_ahead_goes_back_when_the_jobs_before_it_take_long(
             worker.open(name)
         worker.wait(lambda: worker.state(third).phase == "done", "it runs when a slot is free")
         worker.wait(worker.nothing_is_held, "all is acknowledged")
+
+
+def test_a_lost_connection_gives_back_what_was_fetched_and_not_begun(
+    ledger_url: str, tmp_path: Path
+) -> None:
+    """Redis has a message noted as held by a live worker, which Celery forgot with its connection:
+    nobody else can know of it before the visibility timeout, six minutes."""
+    alive = tmp_path / "alive"
+    with (
+        started_server(RedisServer) as broker,
+        trial(broker.url(), ledger_url, tmp_path) as worker,
+    ):
+        worker.wait(worker.beat, "the worker beats")
+        beat = worker.beat()
+        assert beat is not None
+        worker.open("one")
+        job = worker.submit("hold/one", pool="elsewhere")
+        client = redis.Redis.from_url(broker.url())
+        message = client.rpop("elsewhere.normal")
+        keys = unacked_keys(beat.worker)
+        client.hset(keys.messages, "a-tag", json.dumps([json.loads(message), "", "images.normal"]))
+        client.zadd(keys.index, {"a-tag": time.time()})
+        broker.kill()
+        worker.wait(
+            lambda: (report := read_liveness(alive)).written_at - report.tick > 1.5,
+            "the event loop stands still",
+        )
+        broker.start()
+        worker.wait(lambda: worker.state(job).phase == "done", "the job is done")
+        worker.wait(worker.nothing_is_held, "it is acknowledged")
+        worker.wait(worker.broker.holders, "its messages can be returned again")
 
 
 def test_a_shutdown_gives_back_what_was_fetched_ahead(

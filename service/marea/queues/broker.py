@@ -43,8 +43,9 @@ class Broker(Protocol):
         ...
 
     def requeue(self, worker: str) -> int:
-        """Put back, at the front, all that `worker` holds; how many. Only for dead workers:
-        the caller knows from the ledger. 0 where the broker redelivers itself."""
+        """Put back, at the front, all that `worker` holds; how many. For dead workers, as the
+        caller knows from the ledger, and for a worker itself whose connection was lost. 0 where
+        the broker redelivers itself."""
         ...
 
     def drain_dead_letters(

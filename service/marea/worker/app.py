@@ -8,6 +8,7 @@ back unfinished and exits with 1.
 from __future__ import annotations
 
 import gc
+import itertools
 import logging
 import secrets
 import socket
@@ -72,6 +73,9 @@ class WorkerParts:
     """Messages ready in the pool's queues. Raises `BacklogUnavailable`."""
     policy: Policy
     clock: Clock
+    give_back: Callable[[str], int] = lambda _worker: 0
+    """Returns to the queues what the broker has noted as held by the worker; how many. Raises
+    `BrokerUnavailable`."""
     prepare: Callable[[], None] = lambda: None
     """Called in the parent before the first fork: imports what each child will need. Opens
     nothing, for clients do not survive a fork."""
@@ -120,7 +124,7 @@ def run_worker(settings: Settings, parts: WorkerParts | None = None) -> int:
     child = Child(settings, worker, parts.build_runner, clock)
     ahead = Ahead(settings.worker.concurrency)
     consumer_steps = [
-        _pulse_step(pulse, clock),
+        _pulse_step(pulse, clock, lambda: _give_back(parts, worker)),
         drain_step(lease, pool_queues(pool), clock, heartbeats.wake),
     ]
     if settings.broker.kind == "redis":
@@ -178,6 +182,7 @@ def worker_parts(settings: Settings) -> WorkerParts:
         count_waiting=lambda: sum(depth.ready for depth in broker.depths((pool,)).values()),
         policy=build_policy(settings),
         clock=clock,
+        give_back=broker.requeue,
         prepare=lambda: import_libraries(declarations.pipelines.values(), pool),
     )
 
@@ -296,13 +301,34 @@ def _parent_step(start_threads: Callable[[], None], drain: Callable[[], None]) -
     return ParentStep
 
 
-def _pulse_step(pulse: Pulse, clock: Clock) -> type[Any]:
+def _give_back(parts: WorkerParts, worker: str) -> None:
+    """After a lost connection, before anything is fetched by the new one.
+
+    Celery forgets what it had fetched and not begun, yet the broker has it noted as held by a
+    worker that lives: it would wait for the visibility timeout, minutes. What runs goes back
+    too, for its acknowledgement is lost with the old connection; whoever gets it meets the claim.
+    """
+    try:
+        count = parts.give_back(worker)
+        parts.announce(worker)  # giving back has taken it off the holders
+    except TransientError as exc:
+        log.warning("messages of the lost connection not returned", reason=str(exc))
+    else:
+        if count:
+            log.info("messages of the lost connection returned", count=count)
+
+
+def _pulse_step(pulse: Pulse, clock: Clock, reconnected: Callable[[], None]) -> type[Any]:
+    starts = itertools.count()
+
     class PulseStep(bootsteps.StartStopStep):  # type: ignore[misc]
         """Notes that the event loop turns, and whether there is a broker."""
 
         requires = ("celery.worker.consumer.tasks:Tasks",)
 
         def start(self, _consumer: Any) -> None:
+            if next(starts):
+                reconnected()
             pulse.connected(clock.now())
 
         def register_with_event_loop(self, _consumer: Any, hub: Any) -> None:
