@@ -180,9 +180,7 @@ def build_fleets(settings: Settings, clock: Clock) -> Fleets:
     from marea.kube.kubernetes import KubernetesFleets
 
     scaling = settings.autoscaler
-    return KubernetesFleets(
-        scaling.release, clock, namespace=scaling.namespace, name=scaling.name
-    )
+    return KubernetesFleets(scaling.release, clock, namespace=scaling.namespace, name=scaling.name)
 
 
 def build_notifier(settings: Settings, clock: Clock) -> Notifier:
