@@ -49,6 +49,9 @@ class Autoscaler:
         self._noted: dict[str, tuple[int | None, str, int | None]] = {}
         """What the latest entry of a pool's history says."""
         self._trouble = ""
+        """What has been told as the reason why pools are held."""
+        self._failed = ""
+        """Why a step of this tick could not be taken."""
 
     def run(self, stop: threading.Event) -> None:
         """Tick until told to stop."""
@@ -59,6 +62,7 @@ class Autoscaler:
     def tick(self) -> Mapping[str, Decision]:
         """One round; the decisions as they were applied, {} if another process leads."""
         self._life.touch()
+        self._failed = ""
         try:
             if not self._fleets.is_leader():
                 self._previous = {}
@@ -68,7 +72,8 @@ class Autoscaler:
         except TransientError as exc:
             self._note_trouble(str(exc))
             return {}
-        self._note_trouble("")
+        held = [each.reason for each in decisions.values() if each.is_hold]
+        self._note_trouble(self._failed or next(iter(held), ""))
         return decisions
 
     def _decide_and_apply(self) -> dict[str, Decision]:
@@ -102,7 +107,7 @@ class Autoscaler:
         try:
             self._carry_out(decision, step, read, now)
         except TransientError as exc:
-            self._note_trouble(str(exc))
+            self._failed = str(exc)
             return replace(decision, applied=view.wanted)
         applied = view.wanted if step.scale_to is None else step.scale_to
         if step.scale_to is not None:

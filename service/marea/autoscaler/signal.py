@@ -17,6 +17,7 @@ from marea.lifecycle.state import WorkerBeat, replica_of
 from marea.queues.broker import Broker, QueueDepth
 from marea.queues.names import pool_queues
 from marea.results.demand import PoolDemand, Served, kind_of
+from marea.results.index import lane
 from marea.results.ledger import Ledger
 from marea.scaling.backlog import Backlog, Fleet, PoolTarget, Reading, Unreadable
 from marea.scaling.service_times import Arrivals, Kind, ServiceTimes
@@ -145,7 +146,8 @@ class SignalReader:
         ids = self._ledger.due(now + horizon_s, DUE_LIMIT)
         counts: dict[str, dict[Kind, int]] = {}
         for state in self._ledger.load_many(ids).values() if ids else ():
-            kinds = counts.setdefault(state.job.pool, {})
+            pool, _priority = lane(state)
+            kinds = counts.setdefault(pool, {})
             kinds[kind_of(state)] = kinds.get(kind_of(state), 0) + 1
         return counts
 
@@ -237,15 +239,16 @@ def _work_s(times: ServiceTimes, mix: Mapping[Kind, int], ready: int) -> float:
 
 
 def _busy(view: FleetView, beats: Mapping[str, WorkerBeat], slots: int, now: float) -> int:
-    """Slots that run a job. A worker that is not listed (its pod is ending) is busy all the
-    same, and a listed one that is silent may be."""
-    busy = sum(len(beat.active) for beat in beats.values())
-    silent = [
-        each
-        for each in view.replicas
-        if each.name not in beats and each.state == "ready" and now - each.started_at >= BOOT_S
-    ]
-    return busy + slots * len(silent)
+    """Slots that run a job, of the replicas that are not ending; one that is silent may be busy
+    with all of its own."""
+    busy = 0
+    for each in view.replicas:
+        beat = beats.get(each.name)
+        if beat is not None:
+            busy += len(beat.active)
+        elif each.state == "ready" and now - each.started_at >= BOOT_S:
+            busy += slots
+    return busy
 
 
 def _fleet(

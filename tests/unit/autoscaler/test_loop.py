@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from scaled_pool import POOL, ScaledPool
 
 from marea.results.decisions import LATEST, history_of
+from marea.scaling.backlog import Backlog
 
 START = 1_700_000_000.0
 
@@ -63,6 +65,35 @@ def test_a_queue_that_cannot_be_counted_holds_the_pool(pool: ScaledPool) -> None
         assert decision.is_hold
         assert decision.applied == wanted
     assert pool.fleets.wanted[POOL] == wanted
+
+
+def test_it_is_told_once_why_pools_are_held_and_once_that_they_are_not(
+    pool: ScaledPool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool.upload(16)
+    pool.tick()
+    pool.broker.available = False
+    pool.tick()
+    pool.tick()
+    pool.broker.available = True
+    pool.tick()
+    pool.tick()
+    told = capsys.readouterr().out
+    assert told.count("pools are held") == 1
+    assert told.count("pools are sized again") == 1
+
+
+def test_a_replica_that_is_ending_is_not_counted_as_busy(pool: ScaledPool) -> None:
+    states = pool.upload(2)
+    pool.tick()
+    pool.start()
+    (name,) = pool.fleets.names(POOL)
+    pool.run(name, states[0])
+    pool.fleets.scale(POOL, 0)  # somebody else's doing; its worker finishes what it runs
+    pool.clock.sleep(1)
+    reading = pool.autoscaler._signal.read(pool.fleets.views([POOL]))[POOL].reading
+    assert isinstance(reading, Backlog)
+    assert (reading.busy, reading.unacked) == (0, 1)
 
 
 def test_an_api_server_that_is_away_holds_the_pool_and_is_told(pool: ScaledPool) -> None:
