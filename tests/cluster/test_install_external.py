@@ -102,14 +102,6 @@ def uploads_become_results(run: Installation) -> None:
     run.judge()
 
 
-def test_redis_of_somebody_else_with_a_user_and_a_password_of_any_characters(
-    lab: Lab, servers: StoreAddress, tmp_path: Path
-) -> None:
-    with installed(lab, "their-redis", tmp_path, EXTERNAL_REDIS) as run:
-        assert run.objects("statefulsets")[0]["metadata"]["name"] == "marea-store"
-        uploads_become_results(run)
-
-
 def test_a_store_that_sends_events_gets_its_results_before_any_sweep(
     lab: Lab, servers: StoreAddress, tmp_path: Path
 ) -> None:
@@ -137,6 +129,7 @@ def test_a_store_without_events_is_swept(lab: Lab, servers: StoreAddress, tmp_pa
 def test_nothing_of_the_chart_but_the_processes(
     lab: Lab, servers: StoreAddress, tmp_path: Path
 ) -> None:
+    """The Redis has a user, and a password of any characters."""
     values = {**EXTERNAL_REDIS, **external_store("all-external")}
     with installed(lab, "all-external", tmp_path, values, servers) as run:
         assert run.objects("statefulsets") == []

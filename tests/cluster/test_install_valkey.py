@@ -66,7 +66,7 @@ def test_pods_deleted_by_force_cost_no_upload(run: Installation) -> None:
 
 def test_upgrade_and_rollback_under_load_interrupt_no_job(run: Installation) -> None:
     before = {row.job.id for row in run.rows()}
-    with run.uploads(journey_files(3), count=200, per_s=4):
+    with run.uploads(journey_files(3), count=120, per_s=4):
         run.upgrade(CHANGED)
         run.rollback()
     run.settle(90)
