@@ -259,6 +259,24 @@ def test_redis_puts_requeued_messages_at_the_front_the_first_one_first(
     assert not keys & set(astuple(unacked_keys("w1")))
 
 
+def test_redis_leaves_with_a_worker_the_jobs_that_it_is_said_to_run(
+    redis_kit: Kit, redis_workers: Workers
+) -> None:
+    jobs = [make_job(f"block/{name}") for name in "ab"]
+    redis_kit.publisher.publish(jobs[0])
+    redis_workers.start("w1", concurrency=2)
+    wait_until(lambda: len(redis_workers.started()) == 1)
+    redis_kit.publisher.publish(jobs[1])
+    wait_until(lambda: len(redis_workers.started()) == 2)
+    redis_workers.kill("w1")
+    assert redis_kit.broker.requeue("w1", {jobs[0].id}) == 1
+    assert redis_kit.broker.holders() == {"w1": 1}
+    redis_workers.release()
+    redis_workers.start("w2")
+    wait_until(lambda: len(redis_workers.started()) == 3)
+    assert redis_workers.started()[2:] == [("w2", "block/b", True)]
+
+
 def test_redis_worker_consumes_on_after_the_loss_of_all_data(
     redis_kit: Kit, redis_url: str, redis_workers: Workers
 ) -> None:

@@ -231,10 +231,8 @@ def test_a_lost_connection_gives_back_what_was_fetched_and_not_begun(
         client.hset(keys.messages, "a-tag", json.dumps([json.loads(message), "", "images.normal"]))
         client.zadd(keys.index, {"a-tag": time.time()})
         broker.kill()
-        worker.wait(
-            lambda: (report := read_liveness(alive)).written_at - report.tick > 1.5,
-            "the event loop stands still",
-        )
+        # Not before: a connection that redis-py mends by itself costs Celery nothing.
+        worker.wait(lambda: read_liveness(alive).broker == "retrying", "Celery has given it up")
         broker.start()
         worker.wait(lambda: worker.state(job).phase == "done", "the job is done")
         worker.wait(worker.nothing_is_held, "it is acknowledged")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,10 +42,10 @@ class Broker(Protocol):
         itself. A worker leaves with `requeue`."""
         ...
 
-    def requeue(self, worker: str) -> int:
+    def requeue(self, worker: str, but: Collection[str] = ()) -> int:
         """Put back, at the front, all that `worker` holds; how many. For dead workers, as the
-        caller knows from the ledger, and for a worker itself whose connection was lost. 0 where
-        the broker redelivers itself."""
+        caller knows from the ledger, and for a worker itself whose connection was lost: it names
+        the jobs that it runs, which stay. 0 where the broker redelivers itself."""
         ...
 
     def drain_dead_letters(

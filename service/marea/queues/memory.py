@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from marea.errors import BacklogUnavailable, BrokerUnavailable
@@ -104,9 +104,9 @@ class MemoryBroker:
             return {}
         return {worker: len(held) for worker, held in self._held.items()}
 
-    def requeue(self, worker: str) -> int:
+    def requeue(self, worker: str, but: Collection[str] = ()) -> int:
         self._require(BrokerUnavailable)
-        return 0 if self.redelivers else self._give_back(worker)
+        return 0 if self.redelivers else self._give_back(worker, but)
 
     def drain_dead_letters(
         self, pools: Sequence[str], handle: Callable[[DeadLetter], None], limit: int
@@ -199,11 +199,15 @@ class MemoryBroker:
             ready.clear()
             ready.extend(messages)
 
-    def _give_back(self, worker: str) -> int:
+    def _give_back(self, worker: str, but: Collection[str] = ()) -> int:
         held = self._held.pop(worker, {})
-        for delivery in reversed(held.values()):  # the first one taken is the next again
-            self._return(delivery)
-        return len(held)
+        kept = {tag: delivery for tag, delivery in held.items() if delivery.job.id in but}
+        if kept:
+            self._held[worker] = kept
+        for tag, delivery in reversed(held.items()):  # the first one taken is the next again
+            if tag not in kept:
+                self._return(delivery)
+        return len(held) - len(kept)
 
     def _return(self, delivery: Delivery) -> None:
         again = replace(delivery, redelivered=True, deliveries=delivery.deliveries + 1)

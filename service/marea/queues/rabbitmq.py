@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -84,7 +84,7 @@ class RabbitMQBroker:
     def holders(self) -> Mapping[str, int]:
         return {}
 
-    def requeue(self, worker: str) -> int:  # noqa: ARG002
+    def requeue(self, worker: str, but: Collection[str] = ()) -> int:  # noqa: ARG002
         return 0
 
     def drain_dead_letters(

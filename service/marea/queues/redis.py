@@ -13,7 +13,7 @@ Redis Cluster is not supported, by kombu neither.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -141,7 +141,7 @@ class RedisBroker:
                     pipeline.hlen(unacked_keys(worker).messages)
                 return dict(zip(workers, map(int, pipeline.execute()), strict=True))
 
-    def requeue(self, worker: str) -> int:
+    def requeue(self, worker: str, but: Collection[str] = ()) -> int:
         keys = unacked_keys(worker)
         with _errors_as(BrokerUnavailable, f"the messages of {worker} could not be returned"):
             with self._client.pipeline(transaction=False) as pipeline:
@@ -149,7 +149,10 @@ class RedisBroker:
                 held, index = pipeline.execute()
             delivered_at = dict(index)
             # The one delivered first is pushed last, so it is the next to be popped.
-            newest_first = sorted(held, key=lambda tag: delivered_at.get(tag, 0.0), reverse=True)
+            given_back = [tag for tag in held if _job_id(held[tag]) not in but]
+            newest_first = sorted(
+                given_back, key=lambda tag: delivered_at.get(tag, 0.0), reverse=True
+            )
             arguments: list[bytes | str] = [worker]
             for tag in newest_first:
                 arguments += [tag, *_as_redelivered(held[tag])]
@@ -181,6 +184,14 @@ class RedisBroker:
         """A list needs no declaration: only sees whether Redis answers."""
         with _errors_as(BrokerUnavailable, "Redis does not answer"):
             self._client.ping()
+
+
+def _job_id(held: bytes) -> str:
+    """Of a message as kombu holds it; "" for one that cannot be read."""
+    try:
+        return str(json.loads(held)[0]["headers"]["id"])
+    except (ValueError, KeyError, TypeError, IndexError):
+        return ""
 
 
 def _as_redelivered(held: bytes) -> tuple[str, str]:

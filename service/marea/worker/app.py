@@ -12,7 +12,7 @@ import itertools
 import logging
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -41,7 +41,7 @@ from marea.worker.ahead import Ahead, ahead_step
 from marea.worker.drain import DrainLease, drain_step
 from marea.worker.liveness import Pulse
 from marea.worker.losses import LossLedger, LossReporter, build_charge
-from marea.worker.parent import BeatLedger, BrokerWatch, Heartbeats
+from marea.worker.parent import BeatLedger, BrokerWatch, Heartbeats, read_workload
 from marea.worker.request import build_request_class
 from marea.worker.tasks import BuildRunner, Child, register_task
 
@@ -73,9 +73,9 @@ class WorkerParts:
     """Messages ready in the pool's queues. Raises `BacklogUnavailable`."""
     policy: Policy
     clock: Clock
-    give_back: Callable[[str], int] = lambda _worker: 0
-    """Returns to the queues what the broker has noted as held by the worker; how many. Raises
-    `BrokerUnavailable`."""
+    give_back: Callable[[str, Collection[str]], int] = lambda _worker, _but: 0
+    """Returns to the queues what the broker has noted as held by the worker, but for the jobs
+    named; how many. Raises `BrokerUnavailable`."""
     prepare: Callable[[], None] = lambda: None
     """Called in the parent before the first fork: imports what each child will need. Opens
     nothing, for clients do not survive a fork."""
@@ -305,11 +305,10 @@ def _give_back(parts: WorkerParts, worker: str) -> None:
     """After a lost connection, before anything is fetched by the new one.
 
     Celery forgets what it had fetched and not begun, yet the broker has it noted as held by a
-    worker that lives: it would wait for the visibility timeout, minutes. What runs goes back
-    too, for its acknowledgement is lost with the old connection; whoever gets it meets the claim.
+    worker that lives: it would wait for the visibility timeout, minutes.
     """
     try:
-        count = parts.give_back(worker)
+        count = parts.give_back(worker, read_workload().active)
         parts.announce(worker)  # giving back has taken it off the holders
     except TransientError as exc:
         log.warning("messages of the lost connection not returned", reason=str(exc))
