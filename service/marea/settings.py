@@ -20,6 +20,7 @@ from marea.errors import ConfigError
 from marea.settings_scaling import AutoscalerSettings
 from marea.settings_servers import (
     FROM_FILE,
+    PORT_NEEDS_FILE,
     BrokerSettings,
     LedgerSettings,
     Section,
@@ -72,9 +73,6 @@ class GatewaySettings(Section):
     """Largest presigned upload."""
     retry_after_s: int = Field(default=2, ge=1)
     """Retry-After of a 503."""
-
-
-PORT_NEEDS_FILE = "liveness_file must be set as well: the port answers what the file says"
 
 
 class WorkerSettings(Section):

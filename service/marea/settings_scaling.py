@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from marea.settings_servers import Section
+from marea.settings_servers import PORT_NEEDS_FILE, Section
 
 ScalingMode = Literal["builtin", "keda", "hpa", "none"]
 
@@ -71,7 +71,5 @@ class AutoscalerSettings(Section):
     @model_validator(mode="after")
     def _port_has_a_file(self) -> AutoscalerSettings:
         if self.liveness_port is not None and self.liveness_file is None:
-            raise ValueError(
-                "liveness_file must be set as well: the port answers what the file says"
-            )
+            raise ValueError(PORT_NEEDS_FILE)
         return self

@@ -19,6 +19,9 @@ REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "sentin
 the client is built: it cannot name the primary."""
 
 
+PORT_NEEDS_FILE = "liveness_file must be set as well: the port answers what the file says"
+
+
 class Section(BaseModel):
     """Frozen, and strict about names."""
 

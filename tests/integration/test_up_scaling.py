@@ -10,11 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from up_process import UpProcess
+from up_process import UpProcess, skip_without_servers
 from waiting import wait_until
-
-from marea.errors import ConfigError
-from marea.up.tools import find_minio, find_redis
 
 pytestmark = pytest.mark.timeout(120)
 PHOTO = Path(__file__).parents[2] / "loadtest" / "demo" / "photos" / "cat.jpg"
@@ -45,11 +42,7 @@ RULES = {
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpProcess]:
-    try:
-        find_redis()
-        find_minio()
-    except ConfigError as exc:
-        pytest.skip(str(exc))
+    skip_without_servers()
     folder = tmp_path_factory.mktemp("scaling")
     (folder / "pipelines.yaml").write_text(yaml.safe_dump(DECLARED))
     (folder / "rules.yaml").write_text(yaml.safe_dump(RULES))

@@ -33,6 +33,13 @@ def lease(worker: Trial, seconds: float) -> None:
     worker.ledger.lease_drains({beat_of(worker).worker: time.time() + seconds})
 
 
+def let_it_beat(worker: Trial, seconds: float) -> None:
+    """Until the worker has beaten for so long: what it would do, it has done by then."""
+    alive = worker.folder / "alive"
+    until = read_liveness(alive).written_at + seconds
+    worker.wait(lambda: read_liveness(alive).written_at > until, "beats go on")
+
+
 def wait_until_drained(worker: Trial) -> None:
     def is_drained() -> bool:
         beat = worker.beat()
@@ -51,8 +58,7 @@ def test_takes_no_job_while_leased_and_all_when_the_lease_is_lifted(
         jobs = [submit_quick(worker, str(number)) for number in range(3)]
         worker.wait(lambda: worker.ready() == 3, "the broker has three jobs ready")
         # On Redis a fetch that was under way is back by now, and another would have been made.
-        looks = read_liveness(tmp_path / "alive").written_at + 3
-        worker.wait(lambda: read_liveness(tmp_path / "alive").written_at > looks, "beats go on")
+        let_it_beat(worker, 3)
         assert worker.ready() == 3
         assert {worker.state(job).phase for job in jobs} == {"queued"}
         worker.ledger.lease_drains({beat_of(worker).worker: 0.0})
@@ -94,8 +100,7 @@ def test_a_drained_worker_stays_so_when_its_broker_was_away(
         broker = worker.broker._client  # type: ignore[attr-defined]
         broker.client_kill_filter(_type="normal", skipme=True)
         job = submit_quick(worker, "one")
-        looks = read_liveness(tmp_path / "alive").written_at + 3
-        worker.wait(lambda: read_liveness(tmp_path / "alive").written_at > looks, "beats go on")
+        let_it_beat(worker, 3)
         assert worker.state(job).phase == "queued"
         assert not beat_of(worker).consuming
         worker.ledger.lease_drains({beat_of(worker).worker: 0.0})
@@ -109,6 +114,5 @@ def test_a_drained_worker_is_alive_though_work_waits(
         lease(worker, LONG_S)
         wait_until_drained(worker)
         submit_quick(worker, "one")
-        looks = read_liveness(tmp_path / "alive").written_at + 2
-        worker.wait(lambda: read_liveness(tmp_path / "alive").written_at > looks, "beats go on")
+        let_it_beat(worker, 2)
         assert read_liveness(tmp_path / "alive").waiting_since == 0.0

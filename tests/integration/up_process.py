@@ -18,9 +18,20 @@ import pytest
 from waiting import wait_until
 
 from marea.cli.main import main
+from marea.errors import ConfigError
+from marea.up.tools import find_minio, find_redis
 
 MAREA = Path(sys.executable).with_name("marea")
 READY_TIMEOUT_S, STOP_TIMEOUT_S = 90.0, 60.0
+
+
+def skip_without_servers() -> None:
+    """Skips the test, with the reason, where `marea up` would find no Redis or no MinIO."""
+    try:
+        find_redis()
+        find_minio()
+    except ConfigError as exc:
+        pytest.skip(str(exc))
 
 
 @dataclass(frozen=True, slots=True)

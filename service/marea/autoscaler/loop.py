@@ -119,8 +119,10 @@ class Autoscaler:
             return
         leases = dict.fromkeys(step.lift, 0.0) | dict.fromkeys(step.drain, step.drain_until)
         if leases:
-            known = {name: until for name, until in leases.items() if name in read.workers}
-            self._ledger.lease_drains({read.workers[name]: until for name, until in known.items()})
+            workers = read.workers
+            self._ledger.lease_drains(
+                {workers[name]: until for name, until in leases.items() if name in workers}
+            )
             self._signal.drained(leases)
         if step.costs:
             self._fleets.write_costs(step.costs)

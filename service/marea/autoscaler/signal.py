@@ -7,8 +7,10 @@ not answer makes the pools' readings `Unreadable`: unknown is not zero.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Literal
 
 from marea.clock import Clock
 from marea.errors import TransientError
@@ -254,17 +256,24 @@ def _busy(view: FleetView, beats: Mapping[str, WorkerBeat], slots: int, now: flo
 def _fleet(
     view: FleetView, replicas: Sequence[Replica], beats: Mapping[str, WorkerBeat], now: float
 ) -> Fleet:
-    fleet = Fleet(wanted=view.wanted, draining=view.ending, rolling=view.rolling)
-    for each in replicas:
-        beat = beats.get(each.name)
-        is_leased = (each.drain_until or 0.0) > now
-        if is_leased or not each.consuming or (beat is not None and beat.draining):
-            fleet = replace(fleet, draining=fleet.draining + 1)
-        elif each.state == "ready":
-            idle = fleet.idle + (each.busy == 0)
-            fleet = replace(fleet, ready=fleet.ready + 1, idle=idle)
-        else:
-            fleet = replace(fleet, starting=fleet.starting + 1)
-    # Asked for and not yet made.
-    missing = max(0, view.wanted - len(replicas))
-    return replace(fleet, starting=fleet.starting + missing)
+    roles = Counter(_role(each, beats.get(each.name), now) for each in replicas)
+    missing = max(0, view.wanted - len(replicas))  # asked for and not yet made
+    return Fleet(
+        wanted=view.wanted,
+        ready=roles["idle"] + roles["working"],
+        starting=roles["starting"] + missing,
+        draining=roles["draining"] + view.ending,
+        idle=roles["idle"],
+        rolling=view.rolling,
+    )
+
+
+def _role(
+    each: Replica, beat: WorkerBeat | None, now: float
+) -> Literal["draining", "starting", "idle", "working"]:
+    is_leased = (each.drain_until or 0.0) > now
+    if is_leased or not each.consuming or (beat is not None and beat.draining):
+        return "draining"
+    if each.state != "ready":
+        return "starting"
+    return "idle" if each.busy == 0 else "working"

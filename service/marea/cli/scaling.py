@@ -79,8 +79,8 @@ def history(
 def _rows(decision: Decision) -> list[tuple[str, ...]]:
     """Each term of the formula and each figure that went into it."""
     rows: list[tuple[str, ...]] = [heading("figure", "value")]
-    for title, figures in (("", decision.bounds), ("", decision.inputs)):
-        rows += [(f"{title}{name}", _figure(name, value)) for name, value in figures.items()]
+    for figures in (decision.bounds, decision.inputs):
+        rows += [(name, _figure(name, value)) for name, value in figures.items()]
     return rows
 
 

@@ -99,12 +99,15 @@ class WorkerBeat:
     """Messages delivered to it and not yet acknowledged."""
     draining: bool = False
     """Told to end: it finishes what it runs."""
-    consuming: bool = True
-    """Whether it takes jobs; False while it drains, or obeys a drain lease."""
     obeys_until: float = 0.0
     """The end of the drain lease that it obeys, 0.0 if none. It tells an answer to the present
     lease from one to a lease that was lifted since."""
     started_at: float = 0.0
+
+    @property
+    def consuming(self) -> bool:
+        """Whether it takes jobs."""
+        return not self.draining and not self.obeys_until
 
 
 def replica_of(worker: str) -> str:

@@ -98,17 +98,14 @@ local function count_run(name, job_kind, sign, started_at)
   end
 end
 
-local old_score
+local old_start = kind(old_index) == 'running' and redis.call('ZSCORE', prefix .. old_index, id)
 if not old_row then
   -- The row may have expired by itself and left its ended index behind.
   for _, phase in ipairs(ended) do
     redis.call('ZREM', prefix .. 'ended:' .. phase, id)
   end
 elseif old_index ~= index then
-  old_score = redis.call('ZSCORE', prefix .. old_index, id)
   redis.call('ZREM', prefix .. old_index, id)
-else
-  old_score = redis.call('ZSCORE', prefix .. old_index, id)
 end
 if kind(old_index) == 'queued' or kind(old_index) == 'running' then
   if redis.call('HINCRBY', prefix .. 'tenants', old_tenant, -1) <= 0 then
@@ -123,8 +120,8 @@ if kind(old_index) == 'queued' and old_job_kind ~= '' then
 end
 if kind(old_index) == 'running' then
   redis.call('HDEL', prefix .. 'owners', id)
-  if old_job_kind ~= '' and old_score then
-    count_run(old_index, old_job_kind, -1, old_score)
+  if old_job_kind ~= '' and old_start then
+    count_run(old_index, old_job_kind, -1, old_start)
   end
   if ran_us ~= '' then
     local field = string.match(lane_of(old_index), '^(.*):') .. '|' .. job_kind

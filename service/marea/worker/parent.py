@@ -132,7 +132,6 @@ class Heartbeats:
                 active=workload.active,
                 held=workload.held,
                 draining=self._is_draining,
-                consuming=self._lease.consuming and not self._is_draining,
                 obeys_until=self._lease.obeys_until,
                 started_at=self._started_at,
             )

@@ -120,7 +120,7 @@ class ScaledPool:
     def say_obeys(self, name: str, until: float) -> None:
         """The replica's worker beats, and says which drain lease it obeys."""
         beat = self._beats[f"{POOL}@{name}-0"]
-        self.ledger.beat(replace(beat, consuming=False, obeys_until=until))
+        self.ledger.beat(replace(beat, obeys_until=until))
 
     def silence(self, name: str) -> None:
         """The replica's worker beats no more."""
@@ -135,5 +135,5 @@ class ScaledPool:
         beat = replace(self._beats[worker], expires_at=self.clock.now() + 3 * BEAT_S)
         until = self.ledger.beat(beat)
         obeyed = until if until > self.clock.now() else 0.0
-        self._beats[worker] = replace(beat, consuming=not obeyed, obeys_until=obeyed)
+        self._beats[worker] = replace(beat, obeys_until=obeyed)
         self.ledger.beat(self._beats[worker])
