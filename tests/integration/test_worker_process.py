@@ -223,6 +223,8 @@ def test_a_lost_connection_gives_back_what_was_fetched_and_not_begun(
         worker.wait(worker.beat, "the worker beats")
         beat = worker.beat()
         assert beat is not None
+        # Its first beat goes out before it connects, and before that there is nothing to lose.
+        worker.wait(lambda: read_liveness(alive).broker == "connected", "Celery is connected")
         worker.open("one")
         job = worker.submit("hold/one", pool="elsewhere")
         client = redis.Redis.from_url(broker.url())
