@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -301,9 +301,19 @@ def _sentence(error: Any) -> str:
 def _is_secret(path: list[str]) -> bool:
     """Whether what was given for the field at `path`, or within it, must not be shown."""
     return any(
-        "url" in name or "SecretStr" in str(field.annotation)
+        "url" in name or _holds_secret(field.annotation)
         for depth, name in enumerate(path)
         if (field := _fields_of(path[:depth]).get(name)) is not None
+    )
+
+
+def _holds_secret(annotation: Any) -> bool:
+    """Whether it is a secret, or a collection of sections that have one."""
+    return "SecretStr" in str(annotation) or any(
+        "SecretStr" in str(field.annotation)
+        for kind in get_args(annotation)
+        if isinstance(kind, type) and issubclass(kind, Section)
+        for field in kind.model_fields.values()
     )
 
 

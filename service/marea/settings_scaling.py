@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, SecretStr, model_validator
 
 from marea.settings_servers import PORT_NEEDS_FILE, Section
 
@@ -29,6 +29,30 @@ class PoolScaling(Section):
     """Share of a budget that does not suffice for all pools."""
     floor: int = Field(default=0, ge=0)
     """Replicas that a budget never takes from this pool while it needs them."""
+
+
+class CeleryAppSettings(Section):
+    """An app pool: somebody's own Celery application, seen by its broker alone."""
+
+    queues: tuple[str, ...] = Field(min_length=1)
+    """Queues that its workers consume."""
+    broker_url: SecretStr = SecretStr("")
+    """Its broker, as Celery writes it; this or `broker_url_file`."""
+    broker_url_file: Path | None = None
+    """A file that holds the URL."""
+    transport_options: dict[str, JsonValue] = Field(default_factory=dict)
+    """As the application's own `broker_transport_options`, where they tell how its queues are
+    called or reached (`global_keyprefix`, `priority_steps`, `master_name`)."""
+    silent_s: float = Field(default=90.0, ge=0)
+    """A ready replica that is silent for so long and does not answer is replaced; 0 = never."""
+
+    @model_validator(mode="after")
+    def _one_broker_url(self) -> CeleryAppSettings:
+        if bool(self.broker_url.get_secret_value()) == (self.broker_url_file is not None):
+            raise ValueError("exactly one of broker_url and broker_url_file must be set")
+        if len(set(self.queues)) < len(self.queues) or not all(self.queues):
+            raise ValueError("queues must be names, each of them once")
+        return self
 
 
 class AutoscalerSettings(Section):
@@ -55,6 +79,9 @@ class AutoscalerSettings(Section):
     """Replicas of all pools together; none = no limit but the pools' own."""
     pools: dict[str, PoolScaling] = Field(default_factory=dict)
     """By pool's name, what differs from the above; a JSON object in the environment."""
+    apps: dict[str, CeleryAppSettings] = Field(default_factory=dict)
+    """By pool's name, the app pools: queues and broker of somebody's own Celery application; a JSON
+    object in the environment, `{"shop": {"queues": ["celery"], "broker_url_file": "/run/url"}}`."""
     release: str = "marea"
     """Label `app.kubernetes.io/instance` of the Deployments to size."""
     namespace: str = ""
