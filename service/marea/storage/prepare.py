@@ -76,7 +76,10 @@ def prepare_store(settings: StoreSettings, wishes: Wishes, clock: Clock) -> Iter
     for process, keys in (wishes.users or {}).items():
         yield from _user(settings, process, keys, clock)
     for bucket in settings.source_buckets:
-        yield _events(settings, wishes.events, bucket, admin, clock)
+        if _is_missing(bucket, admin):  # said already; its rules would be asked for until given up
+            yield Step(f"events of {bucket}", "failed", "there is no such bucket")
+        else:
+            yield _events(settings, wishes.events, bucket, admin, clock)
     yield _conditional_put(settings, clock)
 
 
@@ -98,6 +101,14 @@ def _buckets(settings: StoreSettings, wishes: Wishes, admin: S3Admin) -> Iterato
             continue
         if bucket != settings.results_bucket:
             yield _versions(bucket, wishes, admin)
+
+
+def _is_missing(bucket: str, admin: S3Admin) -> bool:
+    """Whether it is known not to be there."""
+    try:
+        return not admin.has_bucket(bucket)
+    except MareaError:
+        return False
 
 
 def _versions(bucket: str, wishes: Wishes, admin: S3Admin) -> Step:
