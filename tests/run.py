@@ -4,6 +4,9 @@ Called by `make test`; `python tests/run.py unit flow` runs some. A stage over i
 named as such; at twice its budget, or when the whole run is out of time, it is stopped and
 has failed. Later stages run whatever an earlier one found. The last line adds up all stages
 in the form of a pytest summary.
+
+Stages that only compute run beside the others, which mostly wait for servers; what they print is
+shown when they are over.
 """
 
 from __future__ import annotations
@@ -13,11 +16,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
+from typing import IO
 from xml.etree import ElementTree
 
 from marea.errors import ConfigError
@@ -30,6 +36,8 @@ RUN_LIMIT_S = 44 * 60
 """The budgets' sum and some room; a run on a machine that is slow or busy is stopped here. What is
 found, installed or compiled before the first stage is not counted."""
 STOP_GRACE_S = 30
+LOOK_S = 1.0
+"""Between two looks at whether the whole run is over."""
 NOTHING_COLLECTED = 5
 
 
@@ -52,6 +60,10 @@ STAGES = (
     Stage("journey", 420, "from upload to result, processes and servers as deployed"),
     Stage("cluster", 660, "helm install on a real Kubernetes"),
 )
+
+
+BESIDE = ("unit", "chart", "simulation")
+"""They ask no server and look at no clock, so that company does not disturb them."""
 
 
 @dataclass
@@ -83,14 +95,53 @@ def main(names: list[str]) -> int:
     if known["cluster"] in stages:
         prepare_lab()
     started = monotonic()
-    outcomes = []
-    for stage in stages:
-        say(f"{stage.name}: {stage.about} (budget {stage.budget_s} s)")
-        outcome = run_stage(stage, left_s=RUN_LIMIT_S - (monotonic() - started))
-        say(f"{stage.name}: {describe(outcome)}")
-        outcomes.append(outcome)
+    outcomes = run_stages(stages, deadline=started + RUN_LIMIT_S)
     report(outcomes, monotonic() - started)
     return int(any(outcome.failed for outcome in outcomes))
+
+
+def run_stages(stages: list[Stage], deadline: float) -> list[Outcome]:
+    """All of them, in their order; those of BESIDE at the same time as the others."""
+    beside = [stage for stage in stages if stage.name in BESIDE]
+    others = [stage for stage in stages if stage.name not in BESIDE]
+    over = threading.Event()
+    with (
+        tempfile.TemporaryDirectory(prefix="marea-beside-") as folder,
+        ThreadPoolExecutor(1) as lane,
+    ):
+
+        def aside(stage: Stage) -> Outcome:
+            with (Path(folder) / stage.name).open("wb") as out:
+                return run_stage(stage, deadline, over, out)
+
+        futures = {stage: lane.submit(aside, stage) for stage in beside}
+        shown: dict[Stage, Outcome] = {}
+
+        def show(stage: Stage) -> None:
+            shown[stage] = futures[stage].result()
+            headline(stage)
+            print((Path(folder) / stage.name).read_text(errors="replace"), flush=True)
+            say(f"{stage.name}: {describe(shown[stage])}")
+
+        try:
+            for stage in others:
+                headline(stage)
+                shown[stage] = run_stage(stage, deadline, over)
+                say(f"{stage.name}: {describe(shown[stage])}")
+                for done in beside:
+                    if done not in shown and futures[done].done():
+                        show(done)
+            for left in beside:
+                if left not in shown:
+                    show(left)
+        except KeyboardInterrupt:
+            over.set()
+            raise
+    return [shown[stage] for stage in stages]
+
+
+def headline(stage: Stage) -> None:
+    say(f"{stage.name}: {stage.about} (budget {stage.budget_s} s)")
 
 
 def is_ci() -> bool:
@@ -141,10 +192,15 @@ def prepare_lab() -> None:
                 return
 
 
-def run_stage(stage: Stage, left_s: float) -> Outcome:
-    """One pytest process in its own group, stopped when it takes far too long."""
-    limit_s = min(2 * stage.budget_s, left_s)
-    if limit_s <= 0:
+def run_stage(
+    stage: Stage, deadline: float, over: threading.Event, out: IO[bytes] | None = None
+) -> Outcome:
+    """One pytest process in its own group, stopped when it takes far too long or all is `over`.
+
+    It prints to `out`, or where this process does.
+    """
+    limit_s = min(2 * stage.budget_s, deadline - monotonic())
+    if limit_s <= 0 or over.is_set():
         return Outcome(stage, 0.0, 1, note="not run: the whole run is out of time")
     started = monotonic()
     with tempfile.TemporaryDirectory(prefix="marea-stage-") as folder:
@@ -155,19 +211,21 @@ def run_stage(stage: Stage, left_s: float) -> Outcome:
                 "-m",
                 "pytest",
                 "-q",
-                "--durations=5",
+                "--durations=10",
                 "--durations-min=1",
                 f"--junitxml={junit}",
                 str(TESTS / stage.name),
             ],
             cwd=ROOT,
+            stdout=out,
+            stderr=out,
             start_new_session=True,
         )
         note = ""
         try:
-            status = process.wait(limit_s)
+            status = wait(process, limit_s, over)
         except subprocess.TimeoutExpired:
-            note = f"stopped after {limit_s:.0f} s"
+            note = f"stopped after {monotonic() - started:.0f} s"
             stop(process)
             status = 1
         except KeyboardInterrupt:
@@ -176,6 +234,18 @@ def run_stage(stage: Stage, left_s: float) -> Outcome:
         if status == NOTHING_COLLECTED:
             note = "no tests found"
         return Outcome(stage, monotonic() - started, status, count(junit), note)
+
+
+def wait(process: subprocess.Popen[bytes], limit_s: float, over: threading.Event) -> int:
+    """Its exit status. Raises TimeoutExpired after `limit_s`, or once all is `over`."""
+    deadline = monotonic() + limit_s
+    while True:
+        left_s = 0.0 if over.is_set() else deadline - monotonic()
+        try:
+            return process.wait(max(0.0, min(left_s, LOOK_S)))
+        except subprocess.TimeoutExpired:
+            if left_s <= LOOK_S:
+                raise
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -60,3 +60,41 @@ def test_budgets_fit_into_a_run_and_a_run_into_ci() -> None:
 def test_every_folder_of_tests_is_a_stage() -> None:
     folders = {file.relative_to(run.TESTS).parts[0] for file in run.TESTS.glob("*/**/test_*.py")}
     assert folders <= {stage.name for stage in run.STAGES}
+
+
+def fake_stages(folder: Path, monkeypatch: pytest.MonkeyPatch, **suites: str) -> list[run.Stage]:
+    """Stages by name, each of one file."""
+    for name, text in suites.items():
+        (folder / name).mkdir()
+        (folder / name / f"test_{name}.py").write_text(text)
+    monkeypatch.setattr(run, "TESTS", folder)
+    monkeypatch.setattr(run, "ROOT", folder)
+    monkeypatch.setattr(run, "BESIDE", ("aside",))
+    return [run.Stage(name, 60, "a few tests") for name in suites]
+
+
+def test_a_stage_beside_another_is_counted_and_shown_as_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stages = fake_stages(
+        tmp_path, monkeypatch, aside=SUITE, other="def test_one(): pass\ndef test_two(): pass\n"
+    )
+    outcomes = run.run_stages(stages, deadline=run.monotonic() + 60)
+    assert [outcome.stage.name for outcome in outcomes] == ["aside", "other"]
+    assert [outcome.failed for outcome in outcomes] == [True, False]
+    assert run.words(sum((each.counts for each in outcomes), Counter())) == (
+        "1 failed, 4 passed, 1 skipped, 1 error"
+    )
+    told = capfd.readouterr().out
+    assert told.index("==> aside: a few tests") < told.index("def test_fails(): assert 0")
+    assert "==> aside: 1 failed, 2 passed, 1 skipped, 1 error in" in told
+
+
+def test_a_stage_beside_others_is_stopped_with_the_whole_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = "import threading\ndef test_waits(): threading.Event().wait()\n"
+    stages = fake_stages(tmp_path, monkeypatch, aside=endless)
+    (outcome,) = run.run_stages(stages, deadline=run.monotonic() + 3)
+    assert outcome.failed
+    assert outcome.note.startswith("stopped after")
