@@ -85,6 +85,24 @@ class FleetsSuite:
         world.fleets.write_costs({only.name: 0})
         assert [each.deletion_cost for each in view(world, "images").replicas] == [0]
 
+    def test_a_replica_that_is_replaced_gives_way_to_another(self, world: World) -> None:
+        world.make("images", 2)
+        first, second = wait_for_ready(world, "images", 2).replicas
+        world.fleets.replace("images", first.name)
+
+        def has_another() -> bool:
+            names = {each.name for each in view(world, "images").replicas}
+            return first.name not in names and second.name in names and len(names) == 2
+
+        wait_until(has_another, "another is there", timeout_s=WAIT_S, poll_s=0.2)
+        assert wait_for_ready(world, "images", 2).wanted == 2
+
+    def test_a_replica_that_has_gone_is_replaced_already(self, world: World) -> None:
+        world.make("images", 1)
+        (only,) = wait_for_ready(world, "images", 1).replicas
+        world.fleets.replace("images", "images-that-has-gone")
+        assert [each.name for each in view(world, "images").replicas] == [only.name]
+
     def test_replicas_that_cannot_start_are_pending(self, world: World) -> None:
         world.make_unstartable("images", 2)
         wait_until(

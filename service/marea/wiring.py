@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from marea.apps.app import CeleryApp
 from marea.clock import Clock, SystemClock
 from marea.errors import ConfigError, StoreUnavailable
 from marea.kube.fleets import Fleets
@@ -54,12 +55,12 @@ def build_declarations(settings: Settings) -> Declarations:
     pipelines: Mapping[str, Pipeline] = {}
     rules = None
     try:
-        pipelines = load_catalog(_read(settings.pipelines_file, "MAREA_PIPELINES_FILE"))
+        pipelines = load_catalog(_read_if_named(settings.pipelines_file, "MAREA_PIPELINES_FILE"))
     except ConfigError as exc:
         problems.extend(exc.problems)
     try:
         rules = load_rules(
-            _read(settings.rules_file, "MAREA_RULES_FILE"),
+            _read_if_named(settings.rules_file, "MAREA_RULES_FILE"),
             pipelines,
             source_buckets=settings.store.source_buckets,
             results_bucket=settings.store.results_bucket,
@@ -76,9 +77,11 @@ def build_declarations(settings: Settings) -> Declarations:
     return Declarations(pipelines, rules)
 
 
-def _read(path: object, variable: str) -> str | None:
-    if path is None:
-        return None
+def _read_if_named(path: object, variable: str) -> str | None:
+    return None if path is None else _read(path, variable)
+
+
+def _read(path: object, variable: str) -> str:
     try:
         with open(str(path), encoding="utf-8") as file:
             return file.read()
@@ -173,6 +176,33 @@ def build_targets(settings: Settings, pools: Sequence[str]) -> dict[str, PoolTar
     if problems:
         raise ConfigError(problems)
     return targets
+
+
+def build_apps(settings: Settings, pools: Sequence[str], clock: Clock) -> dict[str, CeleryApp]:
+    """By pool, the applications that are not ours. `pools` are our own workers'. Raises
+    `ConfigError` with every problem."""
+    from marea.apps.celery import CeleryBrokerApp
+
+    problems: list[str] = []
+    apps: dict[str, CeleryApp] = {}
+    for pool, app in settings.autoscaler.apps.items():
+        if pool in pools:
+            problems.append(
+                f"MAREA_AUTOSCALER__APPS: {pool!r} is a pool of Marea's own workers, by its rules"
+                " and pipelines: give the application's pool another name"
+            )
+            continue
+        url = app.broker_url.get_secret_value()
+        try:
+            if app.broker_url_file is not None:
+                url = _read(app.broker_url_file, f"MAREA_AUTOSCALER__APPS: {pool}.broker_url_file")
+            options = app.transport_options
+            apps[pool] = CeleryBrokerApp(pool, app.queues, url.strip(), clock, options)
+        except ConfigError as exc:
+            problems.extend(exc.problems)
+    if problems:
+        raise ConfigError(problems)
+    return apps
 
 
 def build_fleets(settings: Settings, clock: Clock) -> Fleets:

@@ -35,6 +35,10 @@ class StartingFleets(MemoryFleets):
         if self.starts:
             self.become("ready")
 
+    def replace(self, pool: str, replica: str) -> None:
+        super().replace(pool, replica)
+        self.become("ready")
+
 
 class TestMemoryFleets(FleetsSuite):
     @pytest.fixture

@@ -15,7 +15,7 @@ import structlog
 from marea.autoscaler.signal import PoolReading, SignalReader
 from marea.clock import Clock
 from marea.errors import TransientError
-from marea.kube.fleets import Fleets
+from marea.kube.fleets import Fleets, FleetView
 from marea.results.decisions import Decisions, history_of, write_decisions
 from marea.results.ledger import Ledger
 from marea.scaling.backlog import PoolTarget, Unreadable
@@ -55,9 +55,12 @@ class Autoscaler:
 
     def run(self, stop: threading.Event) -> None:
         """Tick until told to stop."""
-        while not stop.is_set():
-            self.tick()
-            stop.wait(self._settings.interval_s)
+        try:
+            while not stop.is_set():
+                self.tick()
+                stop.wait(self._settings.interval_s)
+        finally:
+            self._signal.close()
 
     def tick(self) -> Mapping[str, Decision]:
         """One round; the decisions as they were applied, {} if another process leads."""
@@ -85,7 +88,10 @@ class Autoscaler:
         ]
         if self._settings.budget is not None:
             decisions = within_budget(self._settings.budget, self._targets, decisions)
-        return {each.pool: self._apply(each, readings[each.pool]) for each in decisions}
+        applied = {each.pool: self._apply(each, readings[each.pool]) for each in decisions}
+        for pool, read in readings.items():
+            self._replace_silent(pool, read.view)
+        return applied
 
     def _read(self) -> Mapping[str, PoolReading]:
         try:
@@ -119,11 +125,7 @@ class Autoscaler:
             return
         leases = dict.fromkeys(step.lift, 0.0) | dict.fromkeys(step.drain, step.drain_until)
         if leases:
-            workers = read.workers
-            self._ledger.lease_drains(
-                {workers[name]: until for name, until in leases.items() if name in workers}
-            )
-            self._signal.drained(leases)
+            self._signal.lease(decision.pool, leases, read.workers)
         if step.costs:
             self._fleets.write_costs(step.costs)
         if step.scale_to is not None:
@@ -139,6 +141,19 @@ class Autoscaler:
             },
             took_s=round(self._clock.now() - now, 3),
         )
+
+    def _replace_silent(self, pool: str, view: FleetView | None) -> None:
+        """End a replica that says nothing any more, whoever sizes the pool."""
+        replica = "" if view is None else self._signal.silent(pool, view)
+        if not replica:
+            return
+        sentence = f"Replaced {replica}: its worker sends no heartbeat and does not answer"
+        try:
+            self._fleets.replace(pool, replica)
+            log.warning("replaced", pool=pool, replica=replica, reason="silent")
+            self._fleets.announce(pool, sentence)
+        except TransientError as exc:
+            self._failed = str(exc)
 
     def _announce(self, decision: Decision, before: int, after: int) -> None:
         why = decision.reason.removeprefix(f"{decision.replicas}: ")

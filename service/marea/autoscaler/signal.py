@@ -1,8 +1,9 @@
-"""The signal: what every pool has to do and has to do it with, from three sources.
+"""The signal: what every pool has to do and has to do it with.
 
-The broker counts messages, the ledger knows of which kinds they are and how long such jobs took,
-heartbeats say which slots are busy. Where two disagree the larger is believed. A source that does
-not answer makes the pools' readings `Unreadable`: unknown is not zero.
+Of our own pools the broker counts messages, the ledger knows of which kinds they are and how long
+such jobs took, heartbeats say which slots are busy; of an app pool its broker and its workers tell
+(`sources.py`). Where two disagree the larger is believed. A source that does not answer makes its
+pools' readings `Unreadable`: unknown is not zero.
 """
 
 from __future__ import annotations
@@ -12,15 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from marea.autoscaler.sources import Source, Told
 from marea.clock import Clock
 from marea.errors import TransientError
 from marea.kube.fleets import FleetView, Listed
-from marea.lifecycle.state import WorkerBeat, replica_of
-from marea.queues.broker import Broker, QueueDepth
-from marea.queues.names import pool_queues
-from marea.results.demand import PoolDemand, Served, kind_of
-from marea.results.index import lane
-from marea.results.ledger import Ledger
+from marea.lifecycle.state import WorkerBeat
+from marea.results.demand import PoolDemand, Served
 from marea.scaling.backlog import Backlog, Fleet, PoolTarget, Reading, Unreadable
 from marea.scaling.service_times import Arrivals, Kind, ServiceTimes
 from marea.scaling.step import Replica
@@ -29,9 +27,6 @@ BOOT_S = 30.0
 """A replica younger than this, of which no heartbeat was heard, is starting; an older one is
 taken to be busy with all its slots. Ten times what a worker needs from its start to its first
 beat (measured: 2 to 3 s on an idle core)."""
-
-DUE_LIMIT = 1000
-"""Delayed jobs looked at: those due before a new replica would be up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,67 +59,42 @@ class _Known:
 
 
 class SignalReader:
-    """Reads all pools together: one question to the broker, two or three to the ledger."""
+    """Reads all pools together, each by its source."""
 
     def __init__(
-        self, broker: Broker, ledger: Ledger, clock: Clock, targets: Mapping[str, PoolTarget]
+        self, sources: Sequence[Source], clock: Clock, targets: Mapping[str, PoolTarget]
     ) -> None:
-        self._broker, self._ledger, self._clock = broker, ledger, clock
-        self._targets = targets
+        """Each of the targets is a pool of one of the sources."""
+        self._sources, self._clock, self._targets = tuple(sources), clock, targets
+        self._source_of = {pool: source for source in sources for pool in source.pools}
         self._known: dict[str, _Known] = {}
         self._drains: dict[str, _Drain] = {}
         """By replica."""
-        self._is_declared = False
 
     def read(self, views: Mapping[str, FleetView]) -> dict[str, PoolReading]:
         """By pool, also of those that `views` lacks: these are `Unreadable`."""
-        now = self._clock.now()
-        try:
-            if not self._is_declared:
-                # A pool at zero may never have had a worker, which declares its own queues.
-                self._broker.declare(tuple(self._targets))
-                self._is_declared = True
-            depths = self._broker.depths(tuple(self._targets))
-            demand = self._ledger.demand()
-            beats = self._ledger.workers(now)
-            due = self._due(now)
-        except TransientError as exc:
-            return {
-                pool: self._unreadable(pool, now, str(exc), views.get(pool))
-                for pool in self._targets
-            }
         listed = {each.name for view in views.values() for each in view.replicas}
         self._drains = {name: drain for name, drain in self._drains.items() if name in listed}
         readings = {}
-        for pool, target in self._targets.items():
-            view = views.get(pool)
-            known = self._known.setdefault(pool, _Known(Arrivals(now), last_work_at=now))
-            wants = demand.get(pool, PoolDemand())
-            _learn(known, wants, now)
-            if view is None:
-                readings[pool] = self._unreadable(
-                    pool, now, "its replicas are not to be found where the pools run", None
-                )
+        for source in self._sources:
+            now = self._clock.now()
+            try:
+                told = source.read(views, now)
+            except TransientError as exc:
+                for pool in source.pools:
+                    readings[pool] = _unreadable(pool, now, str(exc), views.get(pool))
                 continue
-            of_pool = {replica_of(beat.worker): beat for beat in beats if beat.pool == pool}
-            replicas = tuple(self._replica(each, of_pool, now) for each in view.replicas)
-            readings[pool] = PoolReading(
-                reading=_backlog(
-                    target,
-                    known,
-                    [depths[name] for name in pool_queues(pool)],
-                    wants,
-                    list(of_pool.values()),
-                    due.get(pool, {}),
-                    _fleet(view, replicas, of_pool, now),
-                    _busy(view, of_pool, target.slots, now),
-                    now,
-                ),
-                replicas=replicas,
-                view=view,
-                workers={replica: beat.worker for replica, beat in of_pool.items()},
-            )
+            for pool in source.pools:
+                readings[pool] = self._pool(pool, told[pool], views.get(pool), now)
         return readings
+
+    def lease(self, pool: str, until: Mapping[str, float], workers: Mapping[str, str]) -> None:
+        """Set drain leases: replica → end, 0.0 = lifted. `workers` are those of the replicas, as
+        they were read. Raises `TransientError`."""
+        self._source_of[pool].lease(
+            {workers[name]: end for name, end in until.items() if name in workers}
+        )
+        self.drained(until)
 
     def drained(self, until: Mapping[str, float]) -> None:
         """Remember the drain leases that were set: replica -> end; 0.0 = lifted."""
@@ -136,22 +106,30 @@ class SignalReader:
                 first = drain.first_until if drain is not None and is_renewed else end
                 self._drains[name] = _Drain(first, end)
 
-    def _unreadable(
-        self, pool: str, now: float, reason: str, view: FleetView | None
-    ) -> PoolReading:
-        wanted = None if view is None else view.wanted
-        return PoolReading(Unreadable(pool, now, reason, wanted=wanted), view=view)
+    def silent(self, pool: str, view: FleetView) -> str:
+        """A replica that is to be replaced since it says nothing any more, or ""."""
+        return self._source_of[pool].silent(view, self._clock.now())
 
-    def _due(self, now: float) -> Mapping[str, Mapping[Kind, int]]:
-        """Delayed jobs that come before a replica asked for now would be up, by pool and kind."""
-        horizon_s = max((target.startup_s for target in self._targets.values()), default=0.0)
-        ids = self._ledger.due(now + horizon_s, DUE_LIMIT)
-        counts: dict[str, dict[Kind, int]] = {}
-        for state in self._ledger.load_many(ids).values() if ids else ():
-            pool, _priority = lane(state)
-            kinds = counts.setdefault(pool, {})
-            kinds[kind_of(state)] = kinds.get(kind_of(state), 0) + 1
-        return counts
+    def close(self) -> None:
+        for source in self._sources:
+            source.close()
+
+    def _pool(self, pool: str, told: Told, view: FleetView | None, now: float) -> PoolReading:
+        known = self._known.setdefault(pool, _Known(Arrivals(now), last_work_at=now))
+        _learn(known, told.demand, now)
+        if view is None:
+            why = "its replicas are not to be found where the pools run"
+            return _unreadable(pool, now, why, None)
+        replicas = tuple(self._replica(each, told.beats, now) for each in view.replicas)
+        target = self._targets[pool]
+        fleet = _fleet(view, replicas, told.beats, now)
+        busy = _busy(view, told.beats, target.slots, now)
+        return PoolReading(
+            reading=_backlog(target, known, told, fleet, busy, now),
+            replicas=replicas,
+            view=view,
+            workers={replica: beat.worker for replica, beat in told.beats.items()},
+        )
 
     def _replica(self, listed: Listed, beats: Mapping[str, WorkerBeat], now: float) -> Replica:
         beat = beats.get(listed.name)
@@ -169,6 +147,11 @@ class SignalReader:
             drain_until=drain.until if drain else None,
             deletion_cost=listed.deletion_cost,
         )
+
+
+def _unreadable(pool: str, now: float, reason: str, view: FleetView | None) -> PoolReading:
+    wanted = None if view is None else view.wanted
+    return PoolReading(Unreadable(pool, now, reason, wanted=wanted), view=view)
 
 
 def _learn(known: _Known, wants: PoolDemand, now: float) -> None:
@@ -189,17 +172,10 @@ def _learn(known: _Known, wants: PoolDemand, now: float) -> None:
 
 
 def _backlog(
-    target: PoolTarget,
-    known: _Known,
-    depths: Sequence[QueueDepth],
-    wants: PoolDemand,
-    beats: Sequence[WorkerBeat],
-    due: Mapping[Kind, int],
-    fleet: Fleet,
-    busy: int,
-    now: float,
+    target: PoolTarget, known: _Known, told: Told, fleet: Fleet, busy: int, now: float
 ) -> Backlog:
-    held = sum(beat.held for beat in beats)
+    wants, depths, due = told.demand, told.depths, told.due
+    held = sum(beat.held for beat in told.beats.values())
     unacked = max(sum(depth.unacked or 0 for depth in depths), wants.running, held)
     queued = sum(wants.queued.values())
     in_broker = sum(depth.ready for depth in depths)

@@ -49,6 +49,11 @@ class Fleets(Protocol):
         """Replica -> deletion cost; 0 takes it off. A replica that has gone is no error."""
         ...
 
+    def replace(self, pool: str, replica: str) -> None:
+        """End this replica, so that another takes its place, for as long as the pool's number says
+        so. One that has gone is no error."""
+        ...
+
     def announce(self, pool: str, sentence: str) -> None:
         """Tell whoever looks at the pool's replicas why their number changes."""
         ...

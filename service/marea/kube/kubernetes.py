@@ -1,8 +1,8 @@
 """Fleets on Kubernetes: a Deployment a pool, found by its labels, sized by its scale.
 
 Uses what a namespaced Role can grant: list Deployments and pods, patch `deployments/scale` and
-pods, one Lease, create Events. Answers are read as plain JSON: the client's models cost a
-millisecond a pod, and refuse what a newer server adds.
+pods, one Lease, create Events; for app pools, delete pods. Answers are read as plain JSON: the
+client's models cost a millisecond a pod, and refuse what a newer server adds.
 """
 
 from __future__ import annotations
@@ -89,17 +89,18 @@ class KubernetesFleets:
     def write_costs(self, costs: Mapping[str, int]) -> None:
         for name, cost in costs.items():
             annotation = str(cost) if cost else None  # null takes it off
-            with _translated(f"mark the pod {name}"):
-                try:
-                    self._core.patch_namespaced_pod(
-                        name,
-                        self._namespace,
-                        {"metadata": {"annotations": {COST_ANNOTATION: annotation}}},
-                        **_RAW,
-                    )
-                except kubernetes.client.ApiException as exc:
-                    if exc.status != 404:
-                        raise
+            with _translated(f"mark the pod {name}"), _gone_is_no_error():
+                self._core.patch_namespaced_pod(
+                    name,
+                    self._namespace,
+                    {"metadata": {"annotations": {COST_ANNOTATION: annotation}}},
+                    **_RAW,
+                )
+
+    def replace(self, pool: str, replica: str) -> None:
+        """With the pod's own grace: what it still runs, though it says nothing, may end."""
+        with _translated(f"end the pod {replica} of the pool {pool}"), _gone_is_no_error():
+            self._core.delete_namespaced_pod(replica, self._namespace, **_RAW)
 
     def announce(self, pool: str, sentence: str) -> None:
         target = self._deployment(pool)["metadata"]
@@ -228,6 +229,15 @@ def _translated(what: str) -> Iterator[None]:
         raise FleetUnavailable(f"Kubernetes did not let us {what}: {_said(exc)}") from exc
     except (urllib3.exceptions.HTTPError, OSError, ValueError, KeyError) as exc:
         raise FleetUnavailable(f"Kubernetes did not answer to {what}: {exc}") from exc
+
+
+@contextmanager
+def _gone_is_no_error() -> Iterator[None]:
+    try:
+        yield
+    except kubernetes.client.ApiException as exc:
+        if exc.status != 404:
+            raise
 
 
 def _said(exc: kubernetes.client.ApiException) -> str:

@@ -60,6 +60,13 @@ class MemoryFleets:
                 replace(pod, deletion_cost=costs.get(pod.name, pod.deletion_cost)) for pod in pods
             ]
 
+    def replace(self, pool: str, replica: str) -> None:
+        self._answer()
+        if replica in self.names(pool):
+            self._pods[pool] = [pod for pod in self._pods[pool] if pod.name != replica]
+            self.ended.append(replica)
+            self._follow(pool)
+
     def announce(self, pool: str, sentence: str) -> None:
         self._answer()
         self.announced.append((pool, sentence))

@@ -106,6 +106,14 @@ class ProcessFleets:
     def write_costs(self, costs: Mapping[str, int]) -> None:
         """Nothing: here replicas are ended by name."""
 
+    def replace(self, pool: str, replica: str) -> None:
+        """Kill it; the next `look` starts it again, under its name."""
+        with self._lock:
+            for child in self._pools[pool].wanted if pool in self._pools else ():
+                if child.name == replica:
+                    self._say(f"{replica} hangs: killed")
+                    child.kill()
+
     def announce(self, pool: str, sentence: str) -> None:
         self._say(f"pool {pool}: {sentence}")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from marea.autoscaler.loop import Autoscaler
 from marea.autoscaler.signal import SignalReader
+from marea.autoscaler.sources import OwnSource
 from marea.clock import FakeClock
 from marea.kube.memory import MemoryFleets
 from marea.lifecycle.state import JobState, WorkerBeat, replica_of
@@ -51,7 +52,9 @@ class ScaledPool:
         targets: Mapping[str, PoolTarget] = {POOL: self.target}
         return Autoscaler(
             fleets=self.fleets,
-            signal=SignalReader(self.broker, self.ledger, self.clock, targets),
+            signal=SignalReader(
+                [OwnSource(self.broker, self.ledger, targets)], self.clock, targets
+            ),
             ledger=self.ledger,
             clock=self.clock,
             settings=AutoscalerSettings(mode=self.mode),  # type: ignore[arg-type]

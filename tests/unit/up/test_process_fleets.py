@@ -189,6 +189,26 @@ def test_one_that_dies_is_pending_until_it_is_started_again_under_its_name(
     assert platform.pid("worker-images-1") != first
 
 
+def test_one_that_hangs_is_killed_and_started_again(platform: Platform) -> None:
+    platform.open(2)
+    first, other = (platform.pid(f"worker-images-{number}") for number in (1, 2))
+    os.kill(first, signal.SIGSTOP)
+    platform.fleets.replace(POOL, "worker-images-1")
+    assert platform.states == {"worker-images-1": "pending", "worker-images-2": "ready"}
+    assert "worker-images-1 hangs: killed" in platform.said
+    platform.looks_until(lambda: platform.states["worker-images-1"] == "ready", "it is back")
+    assert platform.pid("worker-images-1") != first
+    assert platform.pid("worker-images-2") == other
+
+
+def test_nobody_is_killed_in_place_of_one_that_is_not_there(platform: Platform) -> None:
+    platform.open(1)
+    first = platform.pid("worker-images-1")
+    platform.fleets.replace(POOL, "worker-images-9")
+    platform.fleets.replace("tables", "worker-images-1")
+    assert platform.pid("worker-images-1") == first
+
+
 def test_one_that_was_told_to_end_is_not_started_again(platform: Platform) -> None:
     platform.open(1)
     platform.fleets.scale(POOL, 0)
