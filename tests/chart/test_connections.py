@@ -40,7 +40,7 @@ TALKS_TO = {
     "gateway": {"broker", "ledger", "store"},
     "worker": {"broker", "ledger", "store"},
     "reconciler": {"broker", "ledger", "store", "webhook"},
-    "autoscaler": {"broker", "ledger", "API server"},
+    "autoscaler": {"broker", "ledger", "API server", "apps' brokers"},
     "store-prepare": {"store"},
     "test": {"store"},
     "store": {"gateway"},
@@ -48,10 +48,16 @@ TALKS_TO = {
     "rabbitmq": set(),
 }
 PORTS = {22, 80, 443, 5671, 5672, 6379, 6380, 6443, 8080, 9000, 9001, 15671, 15672, 15692, 26379}
+BROKER_PORTS = {5671, 5672, 6379, 6380}
 API_PORTS = {443, 6443}
 """Of the API server's Service, and of what is behind it."""
 CLUSTERLESS: dict[str, Any] = {"secrets": {"renderWithoutCluster": True}}
 WITH_POLICIES = [shape for shape in shapes() if shape != "minimal"]
+
+
+def mareas(own: dict[str, Pod]) -> list[Pod]:
+    """Without those of somebody's own Celery application, which test_apps.py is about."""
+    return [pod for pod in own.values() if component(pod) != "app"]
 
 
 @pytest.mark.parametrize("shape", WITH_POLICIES)
@@ -63,9 +69,12 @@ def test_each_process_reaches_what_the_design_says_and_nothing_else(shape: str) 
     servers = {server.name: server for server in outside_servers(objects)}
     # Nobody knows where it is when the chart is rendered: it may be anywhere, by its ports.
     roles["API server"] = {(name, port) for name in servers for port in API_PORTS}
+    # Their addresses are in Secrets, so they are known by their usual ports.
+    usual = {(name, port) for name in servers for port in BROKER_PORTS}
+    roles["apps' brokers"] = usual if shape == "celery-app" else set()
     targets: dict[str, Endpoint] = {**own, **servers}
     ports = PORTS | {port for places in roles.values() for _, port in places}
-    for pod in own.values():
+    for pod in mareas(own):
         wanted = {place for role in TALKS_TO[component(pod)] for place in roles[role]}
         assert reachable(network, pod, targets, ports) == wanted, pod.name
 
@@ -73,9 +82,10 @@ def test_each_process_reaches_what_the_design_says_and_nothing_else(shape: str) 
 @pytest.mark.parametrize("shape", WITH_POLICIES)
 def test_every_pod_is_closed_in_both_directions_but_for_its_own_rules(shape: str) -> None:
     objects = render(shape=shape)
-    network = network_of(objects)
-    for pod in own_pods(objects).values():
+    network, own = network_of(objects), own_pods(objects)
+    for pod in mareas(own):
         assert not network.allows(pod, STRANGER, 4444), pod.name
+    for pod in own.values():
         assert not network.allows(STRANGER, pod, 4444), pod.name
 
 
@@ -84,7 +94,7 @@ def test_whoever_has_to_look_up_names_can(shape: str) -> None:
     objects = render(shape=shape)
     network = network_of(objects)
     for pod in own_pods(objects).values():
-        asks = bool(TALKS_TO[component(pod)])
+        asks = component(pod) == "app" or bool(TALKS_TO[component(pod)])
         for protocol in ("UDP", "TCP"):
             assert network.allows(pod, DNS, 53, protocol) is asks, pod.name
 
@@ -104,7 +114,7 @@ def test_nobody_reaches_the_clouds_metadata(shape: str) -> None:
 def test_the_autoscaler_alone_reaches_the_api_server(shape: str) -> None:
     objects = render(shape=shape)
     network = network_of(objects)
-    for pod in own_pods(objects).values():
+    for pod in mareas(own_pods(objects)):
         wanted = API_PORTS if component(pod) == "autoscaler" else set()
         for server in (API_SERVER, API_SERVER_NODE):
             found = {port for port in PORTS if network.allows(pod, server, port)}

@@ -34,6 +34,8 @@ def test_an_unknown_key_is_refused_and_named_at_every_level() -> None:
 
 def test_objects_that_are_open_are_those_whose_keys_are_the_users_own() -> None:
     free = {"affinity", "global", "rules", "pipelines", 0}
+    # Kubernetes' own, like affinity.
+    free |= {"podSecurityContext", "securityContext"}
     open_ones = [
         node.pointer
         for node in nodes()
@@ -106,6 +108,7 @@ def test_an_image_needs_a_repository() -> None:
 
 GIB = {"limits": {"memory": "1Gi"}}
 QUARANTINE = {"name": "quarantine", "concurrency": 1, "memoryPerJob": "640Mi"}
+SHOP = {"image": {"repository": "shop", "tag": "1"}, "app": "shop"}
 HPA = {
     "apiVersion": "autoscaling/v2",
     "kind": "HorizontalPodAutoscaler",
@@ -163,6 +166,14 @@ GUARDS: dict[str, tuple[dict[str, Any], str]] = {
         {"rules": {"rules": [{"name": "raw", "pipelines": ["copy"], "pool": "bulk"}]}},
         "rules: raw sends jobs to the pool bulk, which is not among pools (images, tables,"
         " quarantine); they would wait for ever: add it there, or name another",
+    ),
+    "a rule for somebody's own Celery application": (
+        {
+            "pools": [QUARANTINE, {"name": "shop", "concurrency": 1, "celery": SHOP}],
+            "rules": {"rules": [{"name": "raw", "pipelines": ["copy"], "pool": "shop"}]},
+        },
+        "rules: raw sends jobs to the pool shop, which runs a Celery application of its own and"
+        " knows no uploads: name a pool without celery",
     ),
     "a pipeline, as text, for a pool that is not there": (
         {"pipelines": "pipelines: [{name: card, pool: cards, steps: [orient]}]"},

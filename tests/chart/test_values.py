@@ -67,11 +67,22 @@ def test_a_pool_takes_what_its_defaults_have_and_a_name() -> None:
     pool = load_schema()["definitions"]["pool"]["properties"]
     defaults = load_schema()["properties"]["worker"]["properties"]["poolDefaults"]["properties"]
     assert (
-        pool.keys() - {"name"}
+        pool.keys() - {"name", "celery"}
         == defaults.keys()
         == load_defaults()["worker"]["poolDefaults"].keys()
     )
     assert {key: pool[key] for key in defaults} == defaults
+
+
+def test_an_app_pool_takes_what_its_defaults_have_and_an_application() -> None:
+    app = load_schema()["definitions"]["pool"]["properties"]["celery"]["properties"]
+    defaults = load_schema()["properties"]["worker"]["properties"]["appDefaults"]["properties"]
+    assert (
+        app.keys() - {"image", "app"}
+        == defaults.keys()
+        == load_defaults()["worker"]["appDefaults"].keys()
+    )
+    assert {key: app[key] for key in defaults} == defaults
 
 
 def test_the_settings_in_the_schema_are_those_of_the_processes() -> None:

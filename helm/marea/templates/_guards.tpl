@@ -4,6 +4,7 @@
 {{- $problems := concat
       (include "marea.guardTimes" . | fromYamlArray)
       (include "marea.guardPools" . | fromYamlArray)
+      (include "marea.guardApps" . | fromYamlArray)
       (include "marea.guardServers" . | fromYamlArray)
       (include "marea.guardSettings" . | fromYamlArray)
       (include "marea.guardOwners" . | fromYamlArray)
@@ -30,11 +31,12 @@
 {{- define "marea.guardPools" -}}
 {{- $problems := list -}}
 {{- $names := list -}}
+{{- $apps := list -}}
 {{- range $pool := include "marea.pools" . | fromYamlArray -}}
-{{- if has $pool.name $names -}}
+{{- if has $pool.name (concat $names $apps) -}}
 {{- $problems = append $problems (printf "pools: %q stands there twice; one entry is one pool" $pool.name) -}}
 {{- end -}}
-{{- $names = append $names $pool.name -}}
+{{- if $pool.celery }}{{ $apps = append $apps $pool.name }}{{ else }}{{ $names = append $names $pool.name }}{{ end -}}
 {{- $slots := int (include "marea.slots" (dict "pool" $pool)) -}}
 {{- if and (eq $pool.name "quarantine") (ne $slots 1) -}}
 {{- $problems = append $problems "pools: quarantine must have concurrency 1: it runs jobs alone to see which of them takes its worker along" -}}
@@ -42,7 +44,7 @@
 {{- $limit := dig "limits" "memory" "" $pool.resources -}}
 {{- if not $limit -}}
 {{- $problems = append $problems (printf "pools: %s has no resources.limits.memory: a bad file could take the whole node's" $pool.name) -}}
-{{- else -}}
+{{- else if not $pool.celery -}}
 {{- $needed := add (mul $slots (include "marea.bytes" $pool.memoryPerJob | int64)) 268435456 -}}
 {{- if gt $needed (include "marea.bytes" $limit | int64) -}}
 {{- $problems = append $problems (printf "pools: %s runs %d jobs of up to %s (memoryPerJob) and needs 256Mi itself, which is %dMi and above its memory limit of %s: the kernel would kill all of them for one; raise the limit, or lower concurrency or memoryPerJob" $pool.name $slots $pool.memoryPerJob (div $needed 1048576) $limit) -}}
@@ -55,7 +57,9 @@
 {{- range $what, $document := dict "rules" .Values.rules "pipelines" .Values.pipelines -}}
 {{- if $document -}}
 {{- range (include "marea.document" $document | fromYaml | dig $what list) -}}
-{{- if and (kindIs "map" .) (hasKey . "pool") (not (has .pool $names)) -}}
+{{- if and (kindIs "map" .) (hasKey . "pool") (has .pool $apps) -}}
+{{- $problems = append $problems (printf "%s: %s sends jobs to the pool %s, which runs a Celery application of its own and knows no uploads: name a pool without celery" $what (default "one without a name" .name | toString) (toString .pool)) -}}
+{{- else if and (kindIs "map" .) (hasKey . "pool") (not (has .pool $names)) -}}
 {{- $problems = append $problems (printf "%s: %s sends jobs to the pool %s, which is not among pools (%s); they would wait for ever: add it there, or name another" $what (default "one without a name" .name | toString) (toString .pool) (join ", " $names)) -}}
 {{- end -}}
 {{- end -}}
@@ -120,7 +124,7 @@
       "autoscaler.mode" "autoscaler.mode" "autoscaler.drain_s" "autoscaler.drainSeconds"
       "autoscaler.slots" "pools[].concurrency" "autoscaler.max_replicas" "pools[].scaling.maxReplicas"
       "autoscaler.idle_after_s" "autoscaler.idleAfterSeconds" "autoscaler.startup_s" "autoscaler.startupSeconds"
-      "autoscaler.budget" "autoscaler.budget" "autoscaler.pools" "pools[].scaling"
+      "autoscaler.budget" "autoscaler.budget" "autoscaler.pools" "pools[].scaling" "autoscaler.apps" "pools[].celery"
       "autoscaler.release" "nothing: it is this release" "autoscaler.namespace" "nothing: it is the release's"
       "autoscaler.name" "nothing: it is named after the release"
       "autoscaler.liveness_file" "nothing: the probes need it" "autoscaler.liveness_port" "nothing: the probes need it"
@@ -195,6 +199,9 @@
 {{- if and (include "marea.hasStore" .) (not .Values.store.bundled.existingSecret) }}{{ $needed = append $needed "store.bundled.existingSecret" }}{{ end -}}
 {{- if and (include "marea.hasValkey" .) (not .Values.valkey.existingSecret) }}{{ $needed = append $needed "valkey.existingSecret" }}{{ end -}}
 {{- if and (include "marea.hasRabbitmq" .) (not .Values.rabbitmq.existingSecret) }}{{ $needed = append $needed "rabbitmq.existingSecret" }}{{ end -}}
+{{- range include "marea.projects" . | fromYamlArray -}}
+{{- if not .existingSecret }}{{ $needed = append $needed (printf "celery.existingSecret of the pool %s" .name) }}{{ end -}}
+{{- end -}}
 {{- if $needed -}}
 {{- $problems = append $problems (printf "rendered without a cluster, where passwords made up now could not be kept: create Secrets and name them in %s; only to look at the output, set secrets.renderWithoutCluster=true" (join ", " $needed)) -}}
 {{- end -}}

@@ -84,13 +84,16 @@ annotations:
 {{- if eq .Values.store.kind "bundled" }}true{{ end -}}
 {{- end }}
 
-{{/* Every pool as a YAML list, its defaults filled in. */}}
+{{/* Every pool as a YAML list, its defaults filled in; app pools are those with `celery`. */}}
 {{- define "marea.pools" -}}
 {{- $pools := list -}}
 {{- range .Values.pools -}}
 {{- $pool := mergeOverwrite (deepCopy $.Values.worker.poolDefaults) (deepCopy .) -}}
 {{- if hasKey . "resources" -}}
 {{- $_ := set $pool "resources" .resources -}}
+{{- end -}}
+{{- if .celery -}}
+{{- $_ := set $pool "celery" (mergeOverwrite (deepCopy $.Values.worker.appDefaults) (deepCopy .celery)) -}}
 {{- end -}}
 {{- $pools = append $pools $pool -}}
 {{- end -}}

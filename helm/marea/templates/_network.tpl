@@ -8,6 +8,42 @@
       app.kubernetes.io/instance: {{ .root.Release.Name }}
     matchExpressions:
       - {key: app.kubernetes.io/component, operator: In, values: [{{ join ", " .components }}]}
+      {{- if has "worker" .components }}
+      - {key: marea/app, operator: DoesNotExist}
+      {{- end }}
+{{- end }}
+
+{{/* Who uses a bundled broker for tasks of their own: app pools on it, and those who send them tasks. */}}
+{{- define "marea.taskPeers" -}}
+{{- $pools := list -}}
+{{- range include "marea.appPools" . | fromYamlArray -}}
+{{- if eq .celery.broker "bundled" }}{{ $pools = append $pools .name }}{{ end -}}
+{{- end -}}
+{{- if $pools }}
+- podSelector:
+    matchLabels:
+      app.kubernetes.io/name: {{ include "marea.name" . }}
+      app.kubernetes.io/instance: {{ .Release.Name }}
+    matchExpressions:
+      - {key: marea/app, operator: In, values: [{{ join ", " $pools }}]}
+{{- if .Values.networkPolicy.tasksFrom }}
+{{ toYaml .Values.networkPolicy.tasksFrom }}
+{{- else }}
+- podSelector:
+    matchLabels:
+      {{ include "marea.tasksLabel" . }}: "true"
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Brokers of app pools whose addresses are in Secrets of the user's: known by their usual ports. */}}
+{{- define "marea.toAppBrokers" -}}
+- to:
+    {{- include "marea.outside" .Values.networkPolicy.externalCidrs | trim | nindent 4 }}
+  ports:
+    {{- range .Values.networkPolicy.brokerPorts }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
 {{- end }}
 
 {{/* Networks outside, without the address where clouds hand out credentials. */}}
@@ -96,6 +132,10 @@ spec:
   podSelector:
     matchLabels:
       {{- include "marea.selectorLabels" . | nindent 6 }}
+    {{- if eq .component "worker" }}
+    matchExpressions:
+      - {key: marea/app, operator: DoesNotExist}
+    {{- end }}
   policyTypes: [Ingress, Egress]
 {{- end }}
 

@@ -142,6 +142,13 @@ checksum/settings: {{ printf "%s%s%s" (include "marea.settings" .) (toYaml .Valu
 {{- if ne .process "autoscaler" }}
 {{- include "marea.storeSecretSource" . }}
 {{- end }}
+{{- if eq .process "autoscaler" }}
+{{- range $pool := include "marea.appPools" .root | fromYamlArray }}
+- secret:
+    name: {{ include "marea.appSecret" (dict "root" $.root "pool" $pool) }}
+    items: [{key: broker-url, path: apps/{{ $pool.name }}/broker-url}]
+{{- end }}
+{{- end }}
 {{- if eq .process "gateway" }}
 - secret:
     name: {{ include "marea.gatewaySecret" .root }}

@@ -65,8 +65,9 @@ vm_memory_high_watermark.absolute = {{ div (include "marea.bytes" .Values.rabbit
 # A node needs about three times this in memory; the default is 512 MB.
 raft.wal_max_size_bytes = 64000000
 heartbeat = 30
-deprecated_features.permit.global_qos = false
-deprecated_features.permit.transient_nonexcl_queues = false
+# Marea uses neither; the workers of somebody's own Celery application use both.
+deprecated_features.permit.global_qos = {{ not (include "marea.projects" . | fromYamlArray | empty) }}
+deprecated_features.permit.transient_nonexcl_queues = {{ not (include "marea.projects" . | fromYamlArray | empty) }}
 deprecated_features.permit.management_metrics_collection = true
 {{- with .Values.rabbitmq.extraConfig }}
 {{ . }}
@@ -82,10 +83,19 @@ deprecated_features.permit.management_metrics_collection = true
       "dead-letter-strategy" "at-least-once"
       "overflow" "reject-publish"
       "consumer-timeout" (max 1800000 (mul 1000 (add (mul 2 (int .Values.timeLimits.hardSeconds)) 120))) -}}
-{{- dict
-      "vhosts" (list (dict "name" "marea"))
-      "users" (list (dict "name" "marea" "tags" (list "management")))
-      "permissions" (list (dict "user" "marea" "vhost" "marea" "configure" $ours "write" "^amq\\.default$" "read" $ours))
-      "policies" (list (dict "vhost" "marea" "name" "marea-work" "pattern" "^[a-z0-9-]+\\.(high|normal)$" "apply-to" "queues" "priority" 0 "definition" $policy))
-      | mustToPrettyJson -}}
+{{- $vhosts := list (dict "name" "marea") -}}
+{{- $users := list (dict "name" "marea" "tags" (list "management")) -}}
+{{- $permissions := list (dict "user" "marea" "vhost" "marea" "configure" $ours "write" "^amq\\.default$" "read" $ours) -}}
+{{- $policies := list (dict "vhost" "marea" "name" "marea-work" "pattern" "^[a-z0-9-]+\\.(high|normal)$" "apply-to" "queues" "priority" 0 "definition" $policy) -}}
+{{- /* A virtual host for each project, in which its user may do everything. A task with an ETA is held
+       by a worker until then, and with late acknowledgement while it runs: a day (arbitrary) instead
+       of half an hour until it is taken back. A worker that died is noticed by its heartbeat. */ -}}
+{{- range include "marea.projects" . | fromYamlArray -}}
+{{- $name := printf "app-%s" .name -}}
+{{- $vhosts = append $vhosts (dict "name" $name) -}}
+{{- $users = append $users (dict "name" $name "tags" list) -}}
+{{- $permissions = append $permissions (dict "user" $name "vhost" $name "configure" ".*" "write" ".*" "read" ".*") -}}
+{{- $policies = append $policies (dict "vhost" $name "name" "tasks" "pattern" ".*" "apply-to" "queues" "priority" 0 "definition" (dict "consumer-timeout" 86400000)) -}}
+{{- end -}}
+{{- dict "vhosts" $vhosts "users" $users "permissions" $permissions "policies" $policies | mustToPrettyJson -}}
 {{- end }}
