@@ -106,3 +106,14 @@ def test_an_autoscaler_that_is_off_is_told(chart: Path) -> None:
     assert warning in notes(chart, in_mode("builtin", replicas=0))
     assert warning not in notes(chart, in_mode("builtin"))
     assert warning not in notes(chart, in_mode("none", replicas=0))
+
+
+def test_an_application_on_the_bundled_broker_is_told_how_its_web_process_sends_tasks(
+    chart: Path,
+) -> None:
+    told = notes(chart, shape="celery-app")
+    assert told.count("CELERY_BROKER_URL") == 1  # one project of two pools; the other has its own
+    assert 'marea-client: "true"' in told
+    assert "secretKeyRef: {name: marea-app-shop, key: broker-url}" in told
+    assert "secretKeyRef: {name: marea-app-shop, key: result-backend}" in told
+    assert "CELERY_BROKER_URL" not in notes(chart, CLUSTERLESS)

@@ -9,6 +9,9 @@ image() {  # image DIR TAG [ARG=VALUE…]: build DIR/Dockerfile with DIR as its 
   local folder=$1 tag=$2 log pair arguments=(); shift 2
   mkdir -p "$ARCHIVES"
   for pair in "$@"; do arguments+=(--build-arg "$pair"); done
+  # As image/build hands them on, for a Dockerfile that runs pip.
+  if [ -n "${PIP_CERT:-}" ]; then arguments+=(--secret "id=ca,src=$PIP_CERT"); fi
+  if [ -n "${PIP_CONFIG_FILE:-}" ]; then arguments+=(--secret "id=pip,src=$PIP_CONFIG_FILE"); fi
   log=$(archive_of "$tag").log
   # Layers stay in buildah's store, so a build repeats only the steps whose inputs changed.
   buildah build --layers --quiet --isolation chroot --network host "${arguments[@]}" -t "$tag" "$folder" >"$log" 2>&1 \
