@@ -54,7 +54,9 @@ def test_a_stage_that_was_stopped_counts_as_an_error(capsys: pytest.CaptureFixtu
 
 def test_budgets_fit_into_a_run_and_a_run_into_ci() -> None:
     # CI stops a run after 90 minutes, set-up included.
-    assert sum(stage.budget_s for stage in run.STAGES) <= run.RUN_LIMIT_S < 45 * 60
+    beside = sum(stage.budget_s for stage in run.STAGES if stage.name in run.BESIDE)
+    others = sum(stage.budget_s for stage in run.STAGES if stage.name not in run.BESIDE)
+    assert max(beside, others) <= run.RUN_LIMIT_S < 45 * 60
 
 
 def test_every_folder_of_tests_is_a_stage() -> None:
