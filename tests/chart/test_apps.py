@@ -276,7 +276,7 @@ def may_delete(objects: list[Object]) -> bool:
         (CLUSTERLESS, False),
         (with_pools(shop()), True),
         (with_pools(shop(silentSeconds=0)), False),
-        (with_pools(shop(), autoscaler={"mode": "hpa"}), False),
+        (with_pools(shop(), autoscaler={"mode": "hpa"}), True),
     ],
 )
 def test_it_may_delete_pods_only_where_it_replaces_silent_ones(

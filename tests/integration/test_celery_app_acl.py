@@ -30,6 +30,10 @@ from redis_nodes import refusals
 from servers import server_folder
 from waiting import wait_until
 
+from marea.apps.celery import CeleryBrokerApp
+from marea.clock import SystemClock
+from marea.errors import BacklogUnavailable
+
 LIMIT_S = 15
 
 
@@ -118,6 +122,32 @@ def test_remote_control_and_events(app: Celery, worker: AppWorker) -> None:
     assert [each["name"] for each in inspect.active_queues()[worker.name]] == ["celery"]
     assert control.add_consumer("mail", reply=True, limit=1, **here)
     assert task(app, "add", 1, 1).apply_async(queue="mail").get(timeout=LIMIT_S) == 2
+
+
+def test_the_autoscaler_sees_and_pauses_the_worker_as_that_user(
+    server: ChartsRedis, app: Celery, worker: AppWorker
+) -> None:
+    seen = CeleryBrokerApp("shop", ["celery", "mail"], server.url("app-shop"), SystemClock())
+
+    def queues() -> frozenset[str] | None:
+        try:
+            answer = seen.look([worker.name]).workers[worker.name].answer
+        except BacklogUnavailable:  # it has only just begun to listen
+            return None
+        return None if answer is None else answer.queues
+
+    try:
+        wait_until(lambda: queues() == {"celery", "mail"}, "an answer", timeout_s=LIMIT_S)
+        task(app, "add", 1, 1).delay().get(timeout=LIMIT_S)
+        wait_until(lambda: seen.look([worker.name]).took, "a task's events", timeout_s=LIMIT_S)
+        seen.pause([worker.name])
+        wait_until(lambda: queues() == set(), "paused", timeout_s=LIMIT_S)
+        task(app, "add", 1, 1).apply_async(queue="mail", priority=6)
+        assert seen.look([worker.name]).ready == {"celery": 0, "mail": 1}
+        seen.resume([worker.name])
+        wait_until(lambda: queues() == {"celery", "mail"}, "resumed", timeout_s=LIMIT_S)
+    finally:
+        seen.close()
 
 
 def test_a_worker_that_is_told_to_end_gives_back_what_it_has_not_begun(
