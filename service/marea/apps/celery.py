@@ -59,7 +59,7 @@ class CeleryBrokerApp:
         """Worker → tasks with an ETA, and when it said so."""
 
     def look(self, workers: Sequence[str]) -> AppView:
-        self._listener.start()
+        self._listener.start(ANSWER_S)
         with self._use(BacklogUnavailable, "could not be counted"):
             # Before the workers are asked; see `AppView.ready`.
             ready = {queue: self._count(queue) for queue in self._queues}
@@ -122,9 +122,13 @@ class CeleryBrokerApp:
         return AppWorker(self._listener.heard.heard_at(name), answer)
 
     def _count(self, queue: str) -> int:
-        """Messages ready in `queue`; 0 if it does not exist, as in Redis if it is empty."""
+        """Messages ready in `queue`, of every priority; 0 if it does not exist."""
+        channel = self._open()
+        # In Redis declaring makes nothing; and whether a queue is there, kombu asks without the
+        # prefix that an application may have for its keys.
+        is_passive = self._connection.transport.driver_type == "amqp"
         try:
-            return int(self._open().queue_declare(queue, passive=True).message_count)
+            return int(channel.queue_declare(queue, passive=is_passive).message_count)
         except ChannelError as exc:
             if str(exc.reply_code) == "404":
                 return 0

@@ -35,6 +35,8 @@ log = structlog.get_logger("marea.autoscaler")
 
 DEAF_S = 10.0
 """Probes were sent for so long and none came back: events are lost. Arbitrary; five looks."""
+FIRST_S = 0.05
+"""To see whether there is anything to hear; arbitrary."""
 PAUSE_S = 1.0
 """Between a connection that was lost and the next try."""
 
@@ -67,13 +69,17 @@ class Listener:
         self._asked = _Asked(0)
         self._probe_seen_at: float | None = None
         self._probed_since: float | None = None
+        self._is_listening = False
 
-    def start(self) -> None:
-        """Once; does nothing where it runs."""
-        if self._thread is None:
-            # Daemon: the process must end though a broker does not answer.
-            self._thread = threading.Thread(target=self._run, name="app-listener", daemon=True)
-            self._thread.start()
+    def start(self, patience_s: float) -> None:
+        """Once; does nothing where it runs. Returns when it listens, or after its patience."""
+        if self._thread is not None:
+            return
+        # Daemon: the process must end though a broker does not answer.
+        self._thread = threading.Thread(target=self._run, name="app-listener", daemon=True)
+        self._thread.start()
+        with self.news:
+            self.news.wait_for(lambda: self._is_listening, patience_s)
 
     def stop(self) -> None:
         self._stop.set()
@@ -126,6 +132,11 @@ class Listener:
 
     def _listen(self) -> None:
         with self._place.connection() as connection, self._consuming(connection) as channel:
+            with contextlib.suppress(TimeoutError):
+                connection.drain_events(timeout=FIRST_S)  # in Redis it subscribes only now
+            with self.news:
+                self._is_listening = True
+                self.news.notify_all()
             # Who is there is not known before it has beaten, which may be 2 s from now.
             send_command(channel, "heartbeat", {}, None)
             while not self._stop.is_set():

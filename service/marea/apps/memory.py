@@ -122,10 +122,13 @@ class MemoryApp:
         for worker in self.workers.values():
             if worker.frozen:
                 continue
-            room = worker.slots * PREFETCH - len(worker.waiting) - len(worker.active)
-            taken = max(0, room) if worker.consuming else 0
-            worker.waiting += self.ready[:taken]
-            del self.ready[:taken]
-            while worker.waiting and len(worker.active) < worker.slots:
-                worker.active[worker.waiting.pop(0)] = Run(TASK, self.clock.now())
+            while len(worker.active) < worker.slots:
+                fetched = worker.waiting or (self.ready if worker.consuming else [])
+                if not fetched:
+                    break
+                worker.active[fetched.pop(0)] = Run(TASK, self.clock.now())
                 self.started += 1
+            # What runs is acknowledged already, as by default, and counts no more.
+            room = worker.slots * PREFETCH - len(worker.waiting) if worker.consuming else 0
+            worker.waiting += self.ready[:room]
+            del self.ready[:room]
