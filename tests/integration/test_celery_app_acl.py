@@ -143,7 +143,9 @@ def test_the_autoscaler_sees_and_pauses_the_worker_as_that_user(
         seen.pause([worker.name])
         wait_until(lambda: queues() == set(), "paused", timeout_s=LIMIT_S)
         task(app, "add", 1, 1).apply_async(queue="mail", priority=6)
-        assert seen.look([worker.name]).ready == {"celery": 0, "mail": 1}
+        # A fetch that was under way when the worker was told gives back what it got.
+        waits = {"celery": 0, "mail": 1}
+        wait_until(lambda: seen.look([worker.name]).ready == waits, "it waits", timeout_s=LIMIT_S)
         seen.resume([worker.name])
         wait_until(lambda: queues() == {"celery", "mail"}, "resumed", timeout_s=LIMIT_S)
     finally:
