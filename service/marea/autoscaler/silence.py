@@ -15,6 +15,11 @@ REPLACE_EVERY_S = 60.0
 by ending them, and whoever looks has the time to see it."""
 
 
+BOOT_PATIENCE = 5.0
+"""So many times as long is one that has never been heard waited for: it may be loading a model, and
+would never be up if it were ended for that. Arbitrary."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sign:
     """What is known of one ready replica's life."""
@@ -49,9 +54,10 @@ def replica_to_replace(
     if replaced_at is not None and now - replaced_at < REPLACE_EVERY_S:
         return ""
     silent = [
-        (max(sign.ready_at, sign.heard_at or 0.0, hearing_since), sign.replica)
+        (silence_s, sign.replica)
         for sign in signs
         if not sign.answers
+        and (silence_s := now - max(sign.ready_at, sign.heard_at or 0.0, hearing_since))
+        > silent_s * (1.0 if sign.heard_at else BOOT_PATIENCE)
     ]
-    since, replica = min(silent, default=(now, ""))
-    return replica if now - since > silent_s else ""
+    return max(silent)[1] if silent else ""

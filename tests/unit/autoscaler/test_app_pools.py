@@ -210,13 +210,22 @@ def test_of_several_that_hang_one_goes_per_minute(shop: ScaledApp) -> None:
     names = grown(shop)
     for name in names:
         shop.app.freeze(shop.worker(name))
-    replaced_at = []
+    replaced_at: list[float] = []
     while len(replaced_at) < 3:
-        gone = len(shop.fleets.ended)
         shop.tick()
-        replaced_at += [shop.clock.now()] * (len(shop.fleets.ended) - gone)
+        told = [each for _, each in shop.fleets.announced if each.startswith("Replaced")]
+        replaced_at += [shop.clock.now()] * (len(told) - len(replaced_at))
     assert replaced_at[1] - replaced_at[0] >= 60.0
     assert replaced_at[2] - replaced_at[1] >= 60.0
+
+
+def test_one_that_takes_long_to_come_up_is_not_replaced_for_that(shop: ScaledApp) -> None:
+    names = grown(shop)
+    for name in names[1:]:
+        del shop.app.workers[shop.worker(name)]  # its process runs, and has yet to say so
+    for _ in range(int(SILENT_S)):
+        shop.tick()
+    assert set(names[1:]) <= set(shop.names)
 
 
 def test_with_0_seconds_a_worker_that_hangs_is_left() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marea.autoscaler.silence import REPLACE_EVERY_S, Sign, replica_to_replace
+from marea.autoscaler.silence import BOOT_PATIENCE, REPLACE_EVERY_S, Sign, replica_to_replace
 
 NOW = 1_700_000_000.0
 LONG_AGO = NOW - 10_000.0
@@ -33,10 +33,11 @@ def test_one_that_neither_beats_nor_answers_for_too_long_is_replaced() -> None:
     assert replaced(BUSY, HUNG) == "hung"
 
 
-def test_one_that_never_said_anything_counts_from_when_it_was_ready() -> None:
-    mute = replace(HUNG, heard_at=None)
+def test_one_that_never_said_anything_may_be_loading_and_is_waited_for() -> None:
+    patience_s = SILENT_S * BOOT_PATIENCE
+    mute = replace(HUNG, heard_at=None, ready_at=NOW - patience_s - 1)
     assert replaced(BUSY, mute) == "hung"
-    assert replaced(BUSY, replace(mute, ready_at=NOW - SILENT_S + 1)) == ""
+    assert replaced(BUSY, replace(mute, ready_at=NOW - patience_s + 1)) == ""
 
 
 def test_the_one_that_has_been_silent_for_longest_goes_first() -> None:
