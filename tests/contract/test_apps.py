@@ -51,7 +51,8 @@ class MemoryWorld:
 
     def pass_time(self) -> None:
         self._clock.sleep(1.0)
-        self.app.finish(WORKER, self._seconds)
+        if WORKER in self.app.workers:
+            self.app.finish(WORKER, self._seconds)
 
     def purge(self) -> None:
         self.app.ready.clear()
@@ -168,6 +169,26 @@ def test_queues_with_a_prefix_are_found(redis_server: RedisServer) -> None:
     client.send_task("tutorial.add", (1, 2), queue="mail")
     assert look_at(app).ready == {"mail": 1}
     app.close()
+
+
+def test_what_a_killed_worker_had_fetched_is_told_while_nothing_else_waits(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    url = redis_server.url(8)
+    client, app, other = client_of(url, url), app_on(url), app_on(url, queue="images")
+    workers = AppWorkers(url, url, tmp_path, queues="mail")
+    workers.start(WORKER)
+    try:
+        for _ in range(3):
+            client.send_task("tutorial.slow", (1.0,), queue="mail", countdown=FAR_S)
+        wait_until(lambda: look_at(app).unacked == 3, "it has fetched them")
+    finally:
+        workers.kill()
+    view = look_at(app)
+    assert (view.ready, view.unacked) == ({"mail": 0}, 3)
+    assert look_at(other).unacked == 0, "those are not of its queue"
+    app.close()
+    other.close()
 
 
 def test_after_an_outage_of_its_broker_an_application_is_seen_again() -> None:

@@ -58,6 +58,10 @@ class AppView:
     from a queue to a worker meanwhile is seen twice, never not at all."""
     workers: Mapping[str, AppWorker]
     """Those that were asked for."""
+    unacked: int = 0
+    """Messages that the broker has given to somebody and would not give to anybody else before a
+    worker asks for them after hours: whoever had them may be dead. Counted while none is ready; 0
+    where the broker itself gives them back at once."""
     started: int = 0
     """Tasks that workers have begun since this was first looked at; only grows."""
     took: Mapping[str, Took] = field(default_factory=dict)

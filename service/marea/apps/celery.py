@@ -5,6 +5,7 @@ One connection here asks, another (`listener.py`) hears. For one thread.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
@@ -25,6 +26,10 @@ something. Measured: an idle one answers all four questions within 10 ms."""
 SCHEDULED_EVERY_S = 30.0
 """A worker that keeps tasks with an ETA lists all of them each time: it is not asked more often.
 Arbitrary; ten thousand of them are some 5 MB."""
+
+UNACKED_READ = 500
+"""So many unacknowledged messages are read for whose they are; more are taken to be the pool's own.
+Arbitrary; some 0.5 MB each time that nothing else is to be done."""
 
 SCHEMES = ("redis", "rediss", "sentinel", "amqp", "amqps", "pyamqp")
 
@@ -63,6 +68,7 @@ class CeleryBrokerApp:
         with self._use(BacklogUnavailable, "could not be counted"):
             # Before the workers are asked; see `AppView.ready`.
             ready = {queue: self._count(queue) for queue in self._queues}
+            unacked = 0 if any(ready.values()) else self._unacked()
             expected = self._ask(workers)
         replies, trouble = self._listener.wait(expected, ANSWER_S)
         if trouble:
@@ -75,7 +81,7 @@ class CeleryBrokerApp:
             self._scheduled = {
                 each: self._scheduled[each] for each in self._scheduled if each in seen
             }
-            return AppView(ready, seen, started=heard.started, took=heard.took())
+            return AppView(ready, seen, unacked, heard.started, heard.took())
 
     def pause(self, workers: Sequence[str]) -> None:
         self._tell("cancel_consumer", workers)
@@ -134,6 +140,20 @@ class CeleryBrokerApp:
                 return 0
             raise
 
+    def _unacked(self) -> int:
+        """In Redis, of all workers in this database, whether they live or not."""
+        channel = self._open()
+        if self._connection.transport.driver_type != "redis":
+            return 0
+        with channel.conn_or_acquire() as client:
+            count = int(client.execute_command("HLEN", channel.unacked_key))
+            if not 0 < count <= UNACKED_READ:
+                return count
+            # kombu puts the prefix before the key of HLEN, and not before that of HVALS.
+            key = f"{channel.global_keyprefix}{channel.unacked_key}"
+            held = client.execute_command("HVALS", key)
+        return sum(_queue_of(each) in self._queues for each in held)
+
     def _open(self) -> Any:
         """A channel: RabbitMQ closes the one on which a queue was not found."""
         if self._connection is None:
@@ -163,6 +183,15 @@ class CeleryBrokerApp:
                 f"the queues of the app pool {self._pool} {fact}: {exc or type(exc).__name__};"
                 " look at its broker and at the URL of it"
             ) from exc
+
+
+def _queue_of(held: bytes) -> str:
+    """The routing key of a message as kombu holds it, [message, exchange, routing key]. By default
+    it is the queue's name; a message with another is taken for another application's."""
+    try:
+        return str(json.loads(held)[2])
+    except (ValueError, IndexError, KeyError, TypeError):
+        return ""
 
 
 def _answer(said: Mapping[str, Any], scheduled: int) -> Answer | None:

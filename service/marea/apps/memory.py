@@ -39,6 +39,8 @@ class MemoryApp:
     """Why the broker does not answer; "" = it does."""
     ready: list[str] = field(default_factory=list)
     workers: dict[str, _Worker] = field(default_factory=dict)
+    lost: int = 0
+    """Messages that workers had which were killed."""
     started: int = 0
     closed: bool = False
     _took: Took = field(default_factory=lambda: Took(0, 0.0))
@@ -53,6 +55,7 @@ class MemoryApp:
         return AppView(
             {self.queue: len(self.ready)},
             {name: self._seen(name) for name in workers},
+            0 if self.ready else self.lost + sum(map(_unacked, self.workers.values())),
             self.started,
             {TASK: self._took} if self._took.tasks else {},
         )
@@ -83,6 +86,10 @@ class MemoryApp:
         self.ready += [*worker.waiting, *(f"eta-{n}" for n in range(worker.scheduled))]
         self._fetch()
         return len(worker.active)
+
+    def kill(self, name: str) -> None:
+        """Nobody gives back what it had fetched, until long after."""
+        self.lost += _unacked(self.workers.pop(name))
 
     def freeze(self, name: str, is_frozen: bool = True) -> None:
         self.workers[name].frozen = is_frozen
@@ -132,3 +139,7 @@ class MemoryApp:
             room = worker.slots * PREFETCH - len(worker.waiting) if worker.consuming else 0
             worker.waiting += self.ready[:room]
             del self.ready[:room]
+
+
+def _unacked(worker: _Worker) -> int:
+    return len(worker.waiting) + worker.scheduled

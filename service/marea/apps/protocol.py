@@ -19,7 +19,7 @@ QUESTIONS = ("active_queues", "scheduled", "reserved", "active")
 """In the order in which a worker shall answer. It does so one by one, and a task goes on from
 scheduled to reserved to active: asked in this order it is seen once at least."""
 
-CONNECT_S = 5.0
+CONNECT_S = 3.0
 """To connect, and to be answered by the broker; well below the loop's patience for a stale reading
 (30 s)."""
 

@@ -144,8 +144,9 @@ class AppSource:
         fetched = sum(answer.waiting + answer.scheduled for answer in answers.values())
         arrived = self._arrived.read(seen.started, ready + fetched, now)
         return Told(
-            # Tasks with an ETA are unacknowledged too: they keep a replica, though not this one.
-            [QueueDepth(ready, len(running) + fetched)],
+            # Tasks with an ETA are unacknowledged too: they keep a replica, though not this one. So
+            # do those of a dead worker, since only a live one asks the broker for them.
+            [QueueDepth(ready, max(len(running) + fetched, seen.unacked))],
             PoolDemand(
                 running=len(running),
                 started=_started(running),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -59,7 +60,8 @@ class _Known:
 
 
 class SignalReader:
-    """Reads all pools together, each by its source."""
+    """Reads all pools together, each by its source, and all sources at once: a broker that keeps
+    silent would else make the readings before it old."""
 
     def __init__(
         self, sources: Sequence[Source], clock: Clock, targets: Mapping[str, PoolTarget]
@@ -70,16 +72,18 @@ class SignalReader:
         self._known: dict[str, _Known] = {}
         self._drains: dict[str, _Drain] = {}
         """By replica."""
+        self._threads = ThreadPoolExecutor(len(self._sources), "source")
 
     def read(self, views: Mapping[str, FleetView]) -> dict[str, PoolReading]:
         """By pool, also of those that `views` lacks: these are `Unreadable`."""
         listed = {each.name for view in views.values() for each in view.replicas}
         self._drains = {name: drain for name, drain in self._drains.items() if name in listed}
+        now = self._clock.now()
+        asked = [self._threads.submit(source.read, views, now) for source in self._sources]
         readings = {}
-        for source in self._sources:
-            now = self._clock.now()
+        for source, answer in zip(self._sources, asked, strict=True):
             try:
-                told = source.read(views, now)
+                told = answer.result()
             except TransientError as exc:
                 for pool in source.pools:
                     readings[pool] = _unreadable(pool, now, str(exc), views.get(pool))
@@ -113,6 +117,7 @@ class SignalReader:
     def close(self) -> None:
         for source in self._sources:
             source.close()
+        self._threads.shutdown(wait=False)
 
     def _pool(self, pool: str, told: Told, view: FleetView | None, now: float) -> PoolReading:
         known = self._known.setdefault(pool, _Known(Arrivals(now), last_work_at=now))

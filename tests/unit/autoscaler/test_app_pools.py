@@ -102,6 +102,24 @@ def test_tasks_with_an_eta_keep_one_replica_and_not_all(shop: ScaledApp) -> None
     assert shop.interrupted == 0
 
 
+def test_messages_of_a_worker_that_was_killed_keep_a_replica_that_can_ask_for_them(
+    shop: ScaledApp,
+) -> None:
+    names = grown(shop)
+    drained(shop)
+    shop.app.schedule(shop.worker(names[0]), 3)
+    shop.app.kill(shop.worker(names[0]))
+    shop.fleets.replace(SHOP, names[0])
+    for _ in range(60):
+        shop.start()
+        shop.tick()
+    assert shop.fleets.wanted[SHOP] == 1
+    shop.app.lost = 0
+    for _ in range(30):
+        shop.tick()
+    assert shop.fleets.wanted[SHOP] == 0
+
+
 def test_a_broker_that_does_not_answer_holds_its_pool_and_no_other(shop: ScaledApp) -> None:
     grown(shop)
     wanted = shop.fleets.wanted[SHOP]
