@@ -72,24 +72,25 @@ class SignalReader:
         self._known: dict[str, _Known] = {}
         self._drains: dict[str, _Drain] = {}
         """By replica."""
-        self._threads = ThreadPoolExecutor(len(self._sources), "source")
+        # A process waits for such threads when it ends, so there are none where none are needed.
+        is_several = len(self._sources) > 1
+        self._threads = ThreadPoolExecutor(len(sources), "source") if is_several else None
 
     def read(self, views: Mapping[str, FleetView]) -> dict[str, PoolReading]:
         """By pool, also of those that `views` lacks: these are `Unreadable`."""
         listed = {each.name for view in views.values() for each in view.replicas}
         self._drains = {name: drain for name, drain in self._drains.items() if name in listed}
         now = self._clock.now()
-        asked = [self._threads.submit(source.read, views, now) for source in self._sources]
+        at_once = map if self._threads is None else self._threads.map
+        answers = at_once(lambda source: _answer_of(source, views, now), self._sources)
         readings = {}
-        for source, answer in zip(self._sources, asked, strict=True):
-            try:
-                told = answer.result()
-            except TransientError as exc:
-                for pool in source.pools:
-                    readings[pool] = _unreadable(pool, now, str(exc), views.get(pool))
-                continue
+        for source, told in zip(self._sources, answers, strict=True):
             for pool in source.pools:
-                readings[pool] = self._pool(pool, told[pool], views.get(pool), now)
+                view = views.get(pool)
+                if isinstance(told, TransientError):
+                    readings[pool] = _unreadable(pool, now, str(told), view)
+                else:
+                    readings[pool] = self._pool(pool, told[pool], view, now)
         return readings
 
     def lease(self, pool: str, until: Mapping[str, float], workers: Mapping[str, str]) -> None:
@@ -117,7 +118,8 @@ class SignalReader:
     def close(self) -> None:
         for source in self._sources:
             source.close()
-        self._threads.shutdown(wait=False)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
 
     def _pool(self, pool: str, told: Told, view: FleetView | None, now: float) -> PoolReading:
         known = self._known.setdefault(pool, _Known(Arrivals(now), last_work_at=now))
@@ -152,6 +154,15 @@ class SignalReader:
             drain_until=drain.until if drain else None,
             deletion_cost=listed.deletion_cost,
         )
+
+
+def _answer_of(
+    source: Source, views: Mapping[str, FleetView], now: float
+) -> Mapping[str, Told] | TransientError:
+    try:
+        return source.read(views, now)
+    except TransientError as exc:
+        return exc
 
 
 def _unreadable(pool: str, now: float, reason: str, view: FleetView | None) -> PoolReading:
