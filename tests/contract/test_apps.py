@@ -9,6 +9,7 @@ import pytest
 import redis
 from app_workers import AppWorkers, client_of
 from apps_suite import WORKER, AppSuite, look, look_at
+from kombu import Connection
 from servers import started_server
 from waiting import wait_until
 
@@ -189,6 +190,30 @@ def test_what_a_killed_worker_had_fetched_is_told_while_nothing_else_waits(
     assert look_at(other).unacked == 0, "those are not of its queue"
     app.close()
     other.close()
+
+
+def test_workers_that_answer_in_pickle_are_told_of_and_not_read(redis_server: RedisServer) -> None:
+    url = redis_server.url(9)
+    app = app_on(url)
+    look_at(app)
+    with Connection(url) as connection, connection.Producer(serializer="pickle") as producer:
+        ticket = {"ticket": "1:active"}
+        listener = app._listener.name
+        producer.publish(
+            {WORKER: []}, exchange="reply.celery.pidbox", routing_key=listener, headers=ticket
+        )
+
+    def why() -> str:
+        try:
+            app.look([WORKER])
+        except BacklogUnavailable as exc:
+            return str(exc)
+        return ""
+
+    told = wait_until(why, "it is told")
+    assert "application/x-python-serialize" in told
+    assert "let its task_serializer be json" in told
+    app.close()
 
 
 def test_after_an_outage_of_its_broker_an_application_is_seen_again() -> None:
