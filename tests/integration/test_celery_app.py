@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(120)
 SHOP = "shop"
 SLOTS = 2
 MOST = 3
-TASKS = 40
+TASKS = 30
 TASK_S = 0.5
 SILENT_S = 4.0
 
@@ -103,9 +103,12 @@ class Shop:
     client: Celery
     fleets: WorkerFleets
     ledger_url: str
-    stop: threading.Event = field(default_factory=threading.Event)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
 
-    def run(self, broker_url: str) -> threading.Thread:
+    def size(self) -> None:
+        """The autoscaler begins."""
+        broker_url = self.fleets.workers.broker_url
         settings = load_settings(
             {},
             overrides={
@@ -129,9 +132,15 @@ class Shop:
         )
         self.ledger = build_ledger(settings, SystemClock())
         autoscaler = build_autoscaler(settings, self.fleets)
-        thread = threading.Thread(target=autoscaler.run, args=(self.stop,))
-        thread.start()
-        return thread
+        self._thread = threading.Thread(target=autoscaler.run, args=(self._stop,))
+        self._thread.start()
+
+    def end(self) -> None:
+        """The autoscaler has ended, and its connections with it."""
+        self._stop.set()
+        assert self._thread is not None
+        self._thread.join(20)
+        assert not self._thread.is_alive()
 
     def wait_for_size(self, replicas: int) -> None:
         wait_until(
@@ -148,15 +157,12 @@ def shop(broker_url: str, redis_server: RedisServer, tmp_path: Path) -> Iterator
     backend_url = redis_server.url(3)
     workers = AppWorkers(broker_url, backend_url, tmp_path, concurrency=SLOTS)
     shop = Shop(client_of(broker_url, backend_url), WorkerFleets(workers), redis_server.url(1))
-    thread = shop.run(broker_url)
     try:
         yield shop
+        shop.end()
     finally:
-        shop.stop.set()
-        thread.join(20)
         workers.kill()
         shop.client.close()
-    assert not thread.is_alive()
 
 
 def times_each_task_ended(shop: Shop) -> Mapping[str, int]:
@@ -171,6 +177,7 @@ def test_from_nothing_to_a_burst_and_back_with_every_result_right(shop: Shop) ->
     slow = shop.client.signature("tutorial.slow")
     results = [slow.clone((TASK_S,)).delay() for _ in range(TASKS)]
     added = [shop.client.send_task("tutorial.add", (number, 1)) for number in range(10)]
+    shop.size()
     shop.wait_for_size(MOST)
     assert [each.get(timeout=60) for each in results] == [TASK_S] * TASKS
     assert [each.get(timeout=30) for each in added] == list(range(1, 11))
@@ -197,6 +204,7 @@ def test_from_nothing_to_a_burst_and_back_with_every_result_right(shop: Shop) ->
 
 
 def test_a_worker_that_hangs_is_replaced_and_its_pool_works_on(shop: Shop) -> None:
+    shop.size()
     assert shop.client.send_task("tutorial.add", (1, 2)).get(timeout=30) == 3
     (replica,) = shop.fleets._listed
     shop.fleets.workers.freeze(shop.fleets.worker(replica))
