@@ -17,6 +17,8 @@ import kubernetes
 from kubernetes.config import new_client_from_config
 
 WORKERS = "app.kubernetes.io/component=worker"
+NOT_THERE_YET = 504
+"""The API server's cache of pods has yet to see the version from which on it is asked."""
 ASK_AGAIN_S = 5
 """A watch goes on where the one before it ended, so that nothing is missed between them."""
 
@@ -57,9 +59,14 @@ def watched_pods(kubeconfig: str, namespace: str) -> Iterator[dict[str, PodLife]
                 timeout_seconds=ASK_AGAIN_S,
                 **({"resource_version": since} if since else {}),
             )
-            for event in events:
-                note(lives, event["type"], event["raw_object"])
-            since = watch.resource_version
+            try:
+                for event in events:
+                    note(lives, event["type"], event["raw_object"])
+                since = watch.resource_version
+            except kubernetes.client.ApiException as exc:
+                if exc.status != NOT_THERE_YET:
+                    raise
+                over.wait(1.0)
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
