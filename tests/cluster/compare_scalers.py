@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -234,17 +234,23 @@ def watched(run: Installation, began: float) -> Iterator[list[tuple[float, int]]
         thread.join()
 
 
-def serve_metrics(run: Installation, folder: Path) -> None:
-    """An adapter for the release, until the lab is taken down; ready when the HPA can ask it."""
+@contextmanager
+def served_metrics(run: Installation, folder: Path) -> Iterator[None]:
+    """An adapter for the release, which the HPA can ask. Its registration goes with it: no
+    namespace could be removed while the API server waits for an adapter that is gone."""
     certificate = Authority(folder / "certificates").sign(NAME)
     *objects, service = adapter_objects(run.namespace, certificate.certificate, certificate.key)
     for each in objects:
         each["metadata"]["namespace"] = run.namespace
     run.lab.apply(*objects, service)
-    run.kubectl("wait", f"pod/{NAME}", "--for=condition=Ready", "--timeout=60s")
-    run.lab.kubectl(
-        "wait", f"apiservice/{EXTERNAL_METRICS}", "--for=condition=Available", "--timeout=60s"
-    )
+    try:
+        run.kubectl("wait", f"pod/{NAME}", "--for=condition=Ready", "--timeout=60s")
+        run.lab.kubectl(
+            "wait", f"apiservice/{EXTERNAL_METRICS}", "--for=condition=Available", "--timeout=60s"
+        )
+        yield
+    finally:
+        run.lab.kubectl("delete", "apiservice", EXTERNAL_METRICS)
 
 
 def wait_until_stable(run: Installation, count: int) -> None:
@@ -265,14 +271,15 @@ def wait_until_stable(run: Installation, count: int) -> None:
 
 def compare(lab: Lab, scaler: str, trace: str, folder: Path) -> Row:
     count, per_s = TRACES[trace]
-    with installed(lab, namespace_of(scaler, trace), folder, values_of(scaler, trace)) as run:
+    with (
+        installed(lab, namespace_of(scaler, trace), folder, values_of(scaler, trace)) as run,
+        served_metrics(run, folder) if scaler == "hpa-signal" else nullcontext(),
+    ):
         if trace == "ladder":  # not before: helm would wait for a pod that never comes
             run.kubectl(
                 *("patch", f"deployment/{DEPLOYMENT}", "--patch"),
                 '{"spec": {"template": {"spec": {"nodeSelector": {"nowhere": "true"}}}}}',
             )
-        if scaler == "hpa-signal":
-            serve_metrics(run, folder)
         least = 1 if scaler == "hpa-signal" else 0  # an HPA alone does not go lower here
         run.kubectl("scale", f"deployment/{DEPLOYMENT}", f"--replicas={least}")
         if scaler.startswith("keda"):
