@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import threading
@@ -91,7 +92,7 @@ class Outcome:
 
 def schedule(seconds: float) -> list[float]:
     """When each upload is sent, in seconds from the beginning."""
-    spikes = [FIRST_S + EVERY_S * n for n in range(max(1, int((seconds - FIRST_S) // EVERY_S)))]
+    spikes = [FIRST_S + EVERY_S * n for n in range(math.ceil((seconds - FIRST_S) / EVERY_S))]
     first, last = (seconds * share for share in BETWEEN)
     between = [first + BETWEEN_S * n for n in range(int((last - first) / BETWEEN_S))]
     return sorted([at for at in spikes for _ in range(SPIKE)] + between)
@@ -160,7 +161,7 @@ def soak(lab: Lab, folder: Path, minutes: float) -> tuple[Outcome, dict[str, tup
         rows = [row for row in run.rows() if row.job.pool == POOL]
         pods = [life for life in lives.values() if life.pool == POOL and life.added_at >= began]
     real = Series()
-    fill(real, rows, pods, scales, began)
+    fill(real, rows, pods, scales, min(row.created_at for row in rows))
     starts = sorted(life.start_s for life in pods if life.ready_at)
     cluster = Cluster(median(starts), percentile(starts, 0.95))
     trace = Trace(
