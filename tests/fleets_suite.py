@@ -61,7 +61,13 @@ class FleetsSuite:
 
     def test_grows_in_one_step_and_shrinks_to_nothing(self, world: World) -> None:
         world.make("images", 0)
-        assert view(world, "images") == FleetView(0)
+        # A Deployment that its controller has yet to see may be a rollout.
+        wait_until(
+            lambda: view(world, "images") == FleetView(0),
+            "it is empty",
+            timeout_s=WAIT_S,
+            poll_s=0.2,
+        )
         world.fleets.scale("images", 3)
         assert view(world, "images").wanted == 3
         wait_for_ready(world, "images", 3)
