@@ -213,17 +213,15 @@ def photos() -> Iterator[CorpusFile]:
 
 @contextmanager
 def watched(run: Installation, began: float) -> Iterator[list[tuple[float, int]]]:
-    """(seconds, replicas asked for) at each change, until the block ends."""
+    """(seconds since `began`, replicas asked for) at each change, until the block ends."""
     seen: list[tuple[float, int]] = []
     over = threading.Event()
 
     def look() -> None:
         while not over.wait(LOOK_S):
-            text = run.kubectl(
-                "get", f"deployment/{DEPLOYMENT}", "--output=jsonpath={.spec.replicas}"
-            )
-            if not seen or seen[-1][1] != int(text):
-                seen.append((time.time() - began, int(text)))
+            asked = run.replicas(POOL)
+            if not seen or seen[-1][1] != asked:
+                seen.append((time.time() - began, asked))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -259,8 +257,7 @@ def wait_until_stable(run: Installation, count: int) -> None:
     since: list[float] = []
 
     def is_stable() -> bool:
-        asked = run.kubectl("get", f"deployment/{DEPLOYMENT}", "--output=jsonpath={.spec.replicas}")
-        if int(asked) != count or len(run.pods("worker", marea_pool=POOL)) != count:
+        if run.replicas(POOL) != count or len(run.pods("worker", marea_pool=POOL)) != count:
             since.clear()
             return False
         since.append(time.monotonic())

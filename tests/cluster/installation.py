@@ -155,6 +155,15 @@ class Installation:
         )
         return self.objects("pods", f"--selector={selector}")
 
+    def replicas(self, pool: str) -> int:
+        """What the pool's Deployment asks for."""
+        return int(
+            self.kubectl(
+                *("get", f"deployment/{self.release}-worker-{pool}"),
+                "--output=jsonpath={.spec.replicas}",
+            )
+        )
+
     def secret(self, name: str, key: str) -> str:
         found = json.loads(self.kubectl("get", "secret", name, "--output=json"))["data"][key]
         return base64.b64decode(found).decode()

@@ -17,23 +17,17 @@ import json
 import math
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import kubernetes
-from kubernetes.config import new_client_from_config
-
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 from cluster_lab import Lab  # noqa: E402
-from compare_scalers import DEPLOYMENT, POOL, SLOTS, photos, values_of  # noqa: E402
+from compare_scalers import POOL, SLOTS, photos, values_of, watched  # noqa: E402
 from installation import Installation, installed, tell  # noqa: E402
 from pod_watch import PodLife, watched_pods  # noqa: E402
 from rich.console import Console  # noqa: E402
@@ -115,27 +109,6 @@ def send(run: Installation, times: Sequence[float]) -> float:
     return late_s
 
 
-@contextmanager
-def scale_seen(kubeconfig: str, namespace: str) -> Iterator[list[tuple[float, int]]]:
-    """(when, replicas asked for), each second."""
-    api = kubernetes.client.AppsV1Api(new_client_from_config(kubeconfig))
-    seen: list[tuple[float, int]] = []
-    over = threading.Event()
-
-    def look() -> None:
-        while not over.wait(1.0):
-            scale = api.read_namespaced_deployment_scale(DEPLOYMENT, namespace)
-            seen.append((time.time(), scale.spec.replicas or 0))
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        thread.join(timeout=10)
-
-
 def soak(lab: Lab, folder: Path, minutes: float) -> tuple[Outcome, dict[str, tuple[str, Series]]]:
     values = values_of("builtin", "burst")
     values["autoscaler"] = {"mode": "builtin", "drainSeconds": DRAIN_S}
@@ -146,7 +119,7 @@ def soak(lab: Lab, folder: Path, minutes: float) -> tuple[Outcome, dict[str, tup
         lab.network(),
         installed(lab, "soak", folder, values) as run,
         watched_pods(kubeconfig, run.namespace) as lives,
-        scale_seen(kubeconfig, run.namespace) as scales,
+        watched(run, 0.0) as scales,
     ):
 
         def is_parked() -> bool:
@@ -189,7 +162,7 @@ def soak(lab: Lab, folder: Path, minutes: float) -> tuple[Outcome, dict[str, tup
             "wait_p95_s": percentile(waits, 0.95),
             "wait_p99_s": percentile(waits, 0.99),
             "worker_seconds": sum(life.gone_at - life.added_at for life in pods),
-            "actions": sum(one[1] != other[1] for one, other in pairwise(scales)),
+            "actions": sum(at >= began for at, _ in scales),
         },
         simulated={
             name: median(getattr(score, name) for _, score in played)

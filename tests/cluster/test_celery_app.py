@@ -93,18 +93,10 @@ def pods(run: Installation) -> list[dict[str, Any]]:
     return [each for each in found if "deletionTimestamp" not in each["metadata"]]
 
 
-def replicas(run: Installation) -> int:
-    """What the Deployment asks for."""
-    text = run.kubectl(
-        "get", f"deployment/marea-worker-{POOL}", "--output=jsonpath={.spec.replicas}"
-    )
-    return int(text)
-
-
 def wait_until_parked(run: Installation) -> None:
     began = time.monotonic()
     wait_until(
-        lambda: not replicas(run) and not pods(run),
+        lambda: not run.replicas(POOL) and not pods(run),
         "no worker is left",
         timeout_s=PARKED_LIMIT_S,
         poll_s=0.5,
@@ -137,7 +129,10 @@ def test_a_burst_gets_all_replicas_at_once_each_result_is_right_and_nothing_is_i
         slow = [task(app, "slow", 0.5).delay() for _ in range(40)]
         # Neither has been measured yet, so each counts as ten seconds of work.
         wait_until(
-            lambda: replicas(run) == MOST, "all are asked for", timeout_s=ANSWER_LIMIT_S, poll_s=0.1
+            lambda: run.replicas(POOL) == MOST,
+            "all are asked for",
+            timeout_s=ANSWER_LIMIT_S,
+            poll_s=0.1,
         )
         tell(f"{run.namespace}: {MOST} replicas after {time.monotonic() - began:.1f} s")
         # One chord while they are busy: its end waits for its parts, wherever they run.

@@ -36,18 +36,10 @@ def run(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installa
         yield installation
 
 
-def replicas(run: Installation, pool: str) -> int:
-    """What the Deployment asks for."""
-    text = run.kubectl(
-        "get", f"deployment/marea-worker-{pool}", "--output=jsonpath={.spec.replicas}"
-    )
-    return int(text)
-
-
 def wait_until_parked(run: Installation) -> None:
     def is_parked() -> bool:
         pods = run.pods("worker")
-        return not pods and not any(replicas(run, pool) for pool in ("images", "tables"))
+        return not pods and not any(run.replicas(pool) for pool in ("images", "tables"))
 
     began = time.monotonic()
     wait_until(is_parked, "no worker is left", timeout_s=PARKED_LIMIT_S, poll_s=0.5)
@@ -65,7 +57,7 @@ def test_a_burst_gets_all_replicas_at_once_and_loses_and_interrupts_nothing(
     # None of these pipelines has been measured yet, so each job counts as ten seconds of work.
     with run.uploads(journey_files(1), count=150, per_s=1000):
         wait_until(
-            lambda: replicas(run, "images") == MOST, "all are asked for", timeout_s=ANSWER_LIMIT_S
+            lambda: run.replicas("images") == MOST, "all are asked for", timeout_s=ANSWER_LIMIT_S
         )
         tell(f"{run.namespace}: {MOST} replicas after {time.monotonic() - began:.1f} s")
     run.settle(120)
@@ -94,14 +86,14 @@ def test_it_can_be_asked_why(run: Installation) -> None:
 
 def test_a_pool_held_by_a_dead_broker_keeps_its_workers(run: Installation) -> None:
     run.upload(journey_files(7), 3)
-    wait_until(lambda: replicas(run, "images") > 0, "there is a worker", timeout_s=30)
+    wait_until(lambda: run.replicas("images") > 0, "there is a worker", timeout_s=30)
     run.settle(60)
     run.kubectl("scale", "statefulset/marea-valkey", "--replicas=0")
     run.wait_for_log("autoscaler", "pools are held")
-    held = replicas(run, "images")
+    held = run.replicas("images")
     began = time.monotonic()
     while time.monotonic() - began < 10:  # twice the time after which an idle pool is parked
-        assert replicas(run, "images") == held
+        assert run.replicas("images") == held
         time.sleep(1)
     run.kubectl("scale", "statefulset/marea-valkey", "--replicas=1")
     wait_until_parked(run)

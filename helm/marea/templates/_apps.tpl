@@ -56,17 +56,21 @@ APP_{{ . | upper | replace "-" "_" }}_PASSWORD
 {{ include "marea.fullname" . }}-client
 {{- end }}
 
-{{/* (dict "root" $ "project" $project "password" TEXT) */}}
+{{/* (dict "root" $ "project" $project "password" TEXT), as the next two */}}
+{{- define "marea.projectRedisUrl" -}}
+redis://app-{{ .project.name }}:{{ .password }}@{{ include "marea.fullname" .root }}-valkey.{{ .root.Release.Namespace }}.svc:6379/{{ .project.database }}
+{{- end }}
+
 {{- define "marea.projectBrokerUrl" -}}
 {{- if eq .root.Values.broker.kind "rabbitmq" -}}
 amqp://app-{{ .project.name }}:{{ .password }}@{{ include "marea.fullname" .root }}-rabbitmq.{{ .root.Release.Namespace }}.svc:5672/app-{{ .project.name }}
 {{- else -}}
-redis://app-{{ .project.name }}:{{ .password }}@{{ include "marea.fullname" .root }}-valkey.{{ .root.Release.Namespace }}.svc:6379/{{ .project.database }}
+{{ include "marea.projectRedisUrl" . }}
 {{- end -}}
 {{- end }}
 {{- define "marea.projectResultBackend" -}}
 {{- if and .project.results (include "marea.hasValkey" .root) -}}
-redis://app-{{ .project.name }}:{{ .password }}@{{ include "marea.fullname" .root }}-valkey.{{ .root.Release.Namespace }}.svc:6379/{{ .project.database }}
+{{ include "marea.projectRedisUrl" . }}
 {{- end -}}
 {{- end }}
 

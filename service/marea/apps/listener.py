@@ -93,9 +93,6 @@ class Listener:
             self._probed_since = self._probed_since or monotonic()
             return self._asked.number
 
-    def ticket(self, question: str) -> str:
-        return f"{self._asked.number}:{question}"
-
     def wait(
         self, expected: Collection[tuple[str, str]], timeout_s: float
     ) -> tuple[Mapping[tuple[str, str], Any], str]:
