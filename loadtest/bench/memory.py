@@ -151,16 +151,17 @@ def _queue_memory(world: World, plan: Plan, say: Callable[[str], None]) -> Itera
 def _bytes_per_job(world: World, accept: Accept, count: int) -> float:
     with redis.Redis.from_url(world.redis.url(0)) as client:
         # What is there once, whatever the number: connections, scripts.
-        _accept(accept, 1, "first")
+        accept_many(accept, 1, "first")
         before = _used(client)
-        _accept(accept, count, "jobs")
+        accept_many(accept, count, "jobs")
         used, queued = _used(client) - before, int(client.llen(QUEUE)) - 1
     if queued != count:
         raise BenchError(f"{count} jobs were accepted, {queued} messages are queued")
     return used / count - KEY_BYTES
 
 
-def _accept(accept: Accept, count: int, folder: str) -> None:
+def accept_many(accept: Accept, count: int, folder: str) -> None:
+    """`count` uploads with keys of `KEY_BYTES` each, in a folder of their own (a short name)."""
     for start in range(0, count, ROUND):
         numbers = range(start, min(count, start + ROUND))
         accept([UploadFacts(_upload(folder, number), time.time()) for number in numbers])
