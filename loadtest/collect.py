@@ -46,8 +46,8 @@ class Collected:
     records: list[RecordClaim]
 
 
-def open_client(address: StoreAddress) -> Any:
-    """A boto3 S3 client, safe to share between threads."""
+def open_client(address: StoreAddress, connections: int = 2 * THREADS) -> Any:
+    """A boto3 S3 client, safe to share between threads; it keeps so many `connections` open."""
     return boto3.client(
         "s3",
         endpoint_url=address.endpoint_url,
@@ -59,7 +59,7 @@ def open_client(address: StoreAddress) -> Any:
             # Default checksums in trailers break several S3-compatible stores.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            max_pool_connections=2 * THREADS,
+            max_pool_connections=connections,
         ),
     )
 

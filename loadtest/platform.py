@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -48,17 +48,21 @@ class Platform:
         self,
         data: Path,
         broker: str,
-        rules: Path,
+        rules: Path | None,
         log_file: Path,
         environment: Mapping[str, str] | None = None,
+        more: Sequence[str] = (),
     ) -> None:
-        """`environment` on top of this process's own, whose `MAREA_` variables do not count."""
+        """`environment` on top of this process's own, whose `MAREA_` variables do not count;
+        `more` options of `marea up`; without `rules`, those that are built in."""
         self._data = data
         self._environment = {**_neutral_environment(), **(environment or {})}
         self._log_file = log_file
         self._command = [
             _marea(),
-            *("up", "--data", str(data), "--broker", broker, "--rules", str(rules), "--json"),
+            *("up", "--data", str(data), "--broker", broker, "--json"),
+            *(("--rules", str(rules)) if rules else ()),
+            *more,
         ]
         self._process: subprocess.Popen[str] | None = None
 

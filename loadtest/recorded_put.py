@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from loadtest.history import Expected, HistoryWriter, Operation, Oracle, Outcome
+from loadtest.history import Expected, Operation, Oracle, Outcome
 
 if TYPE_CHECKING:
     from loadtest.demo.corpus import CorpusFile
 
 
+class History(Protocol):
+    """Where operations are written down, e.g. a `HistoryWriter`."""
+
+    def record(self, operation: Operation) -> None: ...
+
+
 def put_recorded(
     client: Any,
-    history: HistoryWriter,
+    history: History,
     bucket: str,
     key: str,
     body: bytes,
@@ -25,8 +32,10 @@ def put_recorded(
     oracle: Oracle = "",
     pipelines: tuple[str, ...] = (),
     expected: tuple[Expected, ...] = (),
+    complain: Callable[[str], None] | None = None,
 ) -> Operation:
-    """Upload and record. Never raises what the store did: the outcome says it.
+    """Upload and record. Never raises what the store did: the outcome says it, and `complain` is
+    told it in words.
 
     `failed` only where the store refused for certain (4xx); 5xx and no answer are `unknown`.
     """
@@ -41,8 +50,10 @@ def put_recorded(
     except ClientError as exc:
         status = int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         outcome = "failed" if 400 <= status < 500 else "unknown"
-    except BotoCoreError:
+        _tell(complain, exc)
+    except BotoCoreError as exc:
         outcome = "unknown"
+        _tell(complain, exc)
     operation = Operation(
         op="put",
         bucket=bucket,
@@ -62,7 +73,12 @@ def put_recorded(
     return operation
 
 
-def put_file(client: Any, history: HistoryWriter, bucket: str, file: CorpusFile) -> Operation:
+def _tell(complain: Callable[[str], None] | None, problem: Exception) -> None:
+    if complain is not None:
+        complain(f"store: {problem}"[:200])
+
+
+def put_file(client: Any, history: History, bucket: str, file: CorpusFile) -> Operation:
     """As `put_recorded`, of a file that knows what must become of it."""
     return put_recorded(
         client,

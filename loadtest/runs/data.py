@@ -59,7 +59,8 @@ class Sample:
     """Jobs that these replicas can do at once, by pool."""
     cpu: Mapping[str, float] = field(default_factory=dict)
     """Cores used since the last sample, by role: `gateway`, `reconciler`, `autoscaler`,
-    `worker-<pool>`, `store`, `broker`, `generator` (the load itself), `other`."""
+    `worker-<pool>`, `store`, `broker`, `kubernetes` (the cluster itself), `generator` (the load
+    itself), `other`."""
     memory: Mapping[str, int] = field(default_factory=dict)
     """Bytes (proportional set size, or a container's working set), by the same roles."""
 
@@ -132,6 +133,8 @@ class Run:
     """`cpu_count`, `cpu_model`, `memory_bytes`, `python`, `commit`: of the load's own machine."""
     calibration: Mapping[str, float] = field(default_factory=dict)
     """What was measured before: `store_puts_per_s`, `steady_jobs_per_s`."""
+    gateway: Mapping[str, float] = field(default_factory=dict)
+    """What was read once at the end: `event_answers`, `event_answer_p99_s`, `restarts`."""
     command: str = ""
     """What made this run, to be repeated."""
     notes: tuple[str, ...] = ()

@@ -83,7 +83,7 @@ def finish(row: JobState, ending: Ending, place: Place, worker: str) -> Steps[Re
         attempts=row.attempts,
         started_at=row.started_at,
         finished_at=now,
-        timings_s=ending.timings_s,
+        timings_s={**_waited(row), **ending.timings_s},
         worker=worker,
         tenant=row.job.tenant,
         route=row.job.route,
@@ -94,6 +94,13 @@ def finish(row: JobState, ending: Ending, place: Place, worker: str) -> Steps[Re
         previous, record = yield from write_record(record, row.job, place)
     yield from end_row(row, record, place, previous)
     return record
+
+
+def _waited(row: JobState) -> dict[str, float]:
+    """From being accepted to the start of the attempt that ended it; none if it never ran."""
+    if not (row.created_at and row.started_at):
+        return {}
+    return {"waited": max(0.0, row.started_at - row.created_at)}
 
 
 def write_record(record: Record, job: Job, place: Place) -> Steps[tuple[Record | None, Record]]:

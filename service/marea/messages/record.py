@@ -59,6 +59,8 @@ class Record:
     started_at: float = 0.0
     finished_at: float = 0.0
     timings_s: Mapping[str, float] = field(default_factory=dict)
+    """`waited` from being accepted to the start, `fetch`, `pipeline`, `commit`, and the
+    pipeline's own parts."""
     worker: str = ""
     tenant: str = ""
     route: str = ""

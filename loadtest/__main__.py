@@ -1,0 +1,250 @@
+"""`python -m loadtest`: load a platform and judge it; see what loads there are.
+
+Exit status of `run`: 0 every limit was kept, 1 some was not, 2 it could not be run, 130
+interrupted (the report is written all the same).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from loadtest.conduct.conduct import Plan, conduct
+from loadtest.conduct.generator import GeneratorFailed
+from loadtest.conduct.preflight import NotReady
+from loadtest.conduct.shown import open_console
+from loadtest.evidence import VIOLATIONS
+from loadtest.files import KINDS
+from loadtest.platform import Platform, PlatformError, load_environment
+from loadtest.runs.data import Run
+from loadtest.runs.figures import ABOUT, figures_of
+from loadtest.scenario import Scenario, ScenarioError, load_scenario, scenario_names
+from loadtest.shapes import SHAPES
+from loadtest.target import CAPTURED, target_of
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except ScenarioError as exc:
+        print("\n".join(exc.problems), file=sys.stderr)
+    except (NotReady, GeneratorFailed, PlatformError, ValueError) as exc:
+        print(exc, file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m loadtest", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser(
+        "run",
+        help="run a scenario: measure, load, observe, judge, report",
+        description="Without --env it starts a `marea up` of its own, and stops it afterwards.",
+    )
+    run.add_argument("scenario", help="a name (python -m loadtest scenarios) or a folder's path")
+    run.add_argument(
+        "--env",
+        type=Path,
+        metavar="FILE",
+        help="variables of a platform that runs: .marea/marea.env of `marea up`,"
+        " .marea/cluster.env of `make cluster`; - = those of this shell",
+    )
+    run.add_argument(
+        "--namespace",
+        default="",
+        help="of the release in a Kubernetes, to see its pods (kubeconfig as for kubectl)",
+    )
+    run.add_argument(
+        "--out", type=Path, help="folder of the run (default: load-out/SCENARIO, made anew)"
+    )
+    run.add_argument("--broker", choices=("redis", "rabbitmq"), help="of the own `marea up`")
+    run.add_argument("--workers", type=int, default=0, help="Locust processes besides a master")
+    run.add_argument("--ui-port", type=int, default=0, help="show Locust's page at this port")
+    run.add_argument("--json", action="store_true", help="figures and limits as JSON")
+    run.set_defaults(command=_run)
+    scenarios = commands.add_parser("scenarios", help="list the scenarios")
+    scenarios.add_argument("--json", action="store_true")
+    scenarios.set_defaults(command=_scenarios)
+    shapes = commands.add_parser("shapes", help="list shapes and kinds of files, with settings")
+    shapes.set_defaults(command=_shapes)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    scenario = load_scenario(options.scenario)
+    console = open_console(quiet=False)
+    folder: Path = options.out or Path("load-out") / scenario.name
+    folder.mkdir(parents=True, exist_ok=True)
+    command = "python -m loadtest " + shlex.join(sys.argv[1:])
+    with _platform(options, scenario, folder, console) as (environment, about):
+        plan = Plan(
+            scenario=scenario,
+            target=target_of(environment),
+            folder=folder,
+            environment=environment,
+            about_target=about,
+            command=command,
+            scenario_name=options.scenario,
+            namespace=options.namespace,
+            workers=options.workers,
+            ui_port=options.ui_port,
+        )
+        run = conduct(plan, console)
+    return _told(run, folder, console, as_json=options.json)
+
+
+@contextmanager
+def _platform(
+    options: argparse.Namespace, scenario: Scenario, folder: Path, console: Console
+) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
+    """The platform's variables, and what is known of it; one of our own if none was named."""
+    if options.env is not None:
+        yield _given(options)
+        return
+    wanted = scenario.load.platform
+    data = (folder / "data").resolve()
+    shutil.rmtree(data, ignore_errors=True)
+    broker = options.broker or wanted.broker
+    platform = Platform(
+        data,
+        broker,
+        None,
+        folder / "marea.log",
+        wanted.settings,
+        ("--workers", str(wanted.workers), "--max-replicas", str(wanted.max_replicas)),
+    )
+    stopped = 0
+    try:
+        with console.status(f"Starting a platform on {broker} …"):
+            ready = platform.start()
+        environment = load_environment(ready.environment_file)
+        yield (
+            environment,
+            {
+                "kind": "up",
+                "store": ready.store_name,
+                "broker": broker,
+                "slots": wanted.workers,
+                "max_replicas": wanted.max_replicas,
+            },
+        )
+    finally:
+        with console.status("Stopping the platform …"):
+            stopped = platform.stop()
+        shutil.rmtree(data, ignore_errors=True)
+    if stopped != 0:
+        raise PlatformError(f"marea up stopped with status {stopped}; see {folder}/marea.log")
+
+
+def _given(options: argparse.Namespace) -> tuple[dict[str, str], dict[str, Any]]:
+    if str(options.env) == "-":
+        environment = dict(os.environ)
+    elif options.env.is_file():
+        # The file's variables, and no others of a platform's.
+        environment = {**load_environment(options.env), **_own_variables(options.env)}
+    else:
+        raise ValueError(f"--env {options.env}: there is no such file")
+    kind = "cluster" if options.namespace else "address"
+    store = environment.get("MAREA_STORE__ENDPOINT_URL") or "AWS"
+    broker = environment.get("MAREA_BROKER__URL", "").partition(":")[0]
+    return environment, {"kind": kind, "store": store, "broker": broker or "not known"}
+
+
+def _own_variables(file: Path) -> Mapping[str, str]:
+    """LOADTEST_ variables of this shell, where the file has none: a way to name a gateway."""
+    text = file.read_text(encoding="utf-8")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(CAPTURED[1]) and f"{name}=" not in text
+    }
+
+
+def _told(run: Run, folder: Path, console: Console, *, as_json: bool) -> int:
+    from loadtest.report.__main__ import write_report
+
+    figures = figures_of(run)
+    report, _ = write_report(run, folder)
+    broken = [limit for limit in run.limits if not limit.is_kept]
+    if as_json:
+        limits = [{**_as_dict(limit), "kept": limit.is_kept} for limit in run.limits]
+        body = {"partial": run.partial, "figures": figures, "limits": limits}
+        print(json.dumps(body, indent=2))
+    table = Table(title=f"{run.scenario}: {run.about}")
+    for name in ("figure", "value", "limit", ""):
+        table.add_column(name, justify="right" if name in ("value", "limit") else "left")
+    for limit in run.limits:
+        value = "not known" if limit.value is None else f"{limit.value:,.4g}"
+        mark = "[green]kept[/]" if limit.is_kept else "[bold red]NOT KEPT[/]"
+        table.add_row(limit.figure, value, f"{limit.relation} {limit.bound:g}", mark)
+    console.print(table)
+    console.print(_sentence(run, figures))
+    console.print(f"Report: {report}")
+    if run.partial:
+        console.print(f"[bold yellow]Partial:[/] {run.partial}", highlight=False)
+        return INTERRUPTED if run.partial.startswith("interrupted") else 1
+    return 1 if broken else 0
+
+
+def _as_dict(limit: Any) -> dict[str, Any]:
+    return {name: getattr(limit, name) for name in type(limit).__dataclass_fields__}
+
+
+def _sentence(run: Run, figures: Mapping[str, float | None]) -> str:
+    counts = ", ".join(f"{kind} {run.checker.get(kind, '?')}" for kind in VIOLATIONS)
+    p95 = figures["latency_p95_s"]
+    told = "not known" if p95 is None else f"{p95:.2f} s"
+    return f"{figures['uploads']:.0f} uploads: {counts}; upload to result, p95: {told}."
+
+
+def _scenarios(options: argparse.Namespace) -> int:
+    found = {name: load_scenario(name).load for name in scenario_names()}
+    if options.json:
+        print(json.dumps({name: load.model_dump() for name, load in found.items()}, indent=2))
+        return 0
+    table = Table(box=None)
+    for name in ("scenario", "what it sends"):
+        table.add_column(name)
+    for name, load in found.items():
+        table.add_row(name, load.about)
+    Console(width=110).print(table)
+    return 0
+
+
+def _shapes(_: argparse.Namespace) -> int:
+    console = Console(width=110)
+    for name, shape in SHAPES.items():
+        about = " ".join((shape.__doc__ or "").split())
+        console.print(f"[bold]{name}[/]  {about}", highlight=False)
+        for setting, each in shape.model_fields.items():
+            console.print(f"    {setting:14} {each.description}", highlight=False)
+    console.print("\n[bold]files[/]")
+    for name, kind in KINDS.items():
+        console.print(f"    {name:14} {kind.about}", highlight=False)
+    return 0
+
+
+def figures_table() -> str:
+    """Every figure that limits may use, for the docs."""
+    return "\n".join(f"| `{name}` | {about} |" for name, about in ABOUT.items())
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        sys.exit(main())

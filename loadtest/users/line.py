@@ -1,0 +1,54 @@
+"""The schedule as senders take it: in its order, each upload once, none before it is due."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+
+from loadtest.runs.data import Way
+from loadtest.schedule import Arrival, shares
+
+
+class Line:
+    """What this process has to send, apart by way. Used by one thread (or gevent's greenlets)."""
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._waiting: Mapping[Way, deque[Arrival]] = {}
+        self._now, self._sleep = now, sleep
+        self._under_way = 0
+        self.began_at = 0.0
+        """Seconds since the epoch at which the schedule begins; 0.0 = not yet known."""
+
+    def begin(self, arrivals: Iterable[Arrival], began_at: float) -> None:
+        """From now on these are handed out."""
+        self._waiting = {way: deque(each) for way, each in shares(list(arrivals))}
+        self.began_at = began_at
+
+    @property
+    def left(self) -> int | None:
+        """Uploads that are not answered yet; None before the beginning."""
+        if not self.began_at:
+            return None
+        return sum(len(each) for each in self._waiting.values()) + self._under_way
+
+    def take(self, way: Way) -> Arrival | None:
+        """The next upload of this way, once it is due; None if there is none. Whoever takes one
+        calls `done` when it has been answered."""
+        waiting = self._waiting.get(way)
+        if not waiting:
+            return None
+        arrival = waiting.popleft()
+        self._under_way += 1
+        pause_s = self.began_at + arrival.due_s - self._now()
+        if pause_s > 0:
+            self._sleep(pause_s)
+        return arrival
+
+    def done(self) -> None:
+        self._under_way -= 1
