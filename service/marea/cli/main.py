@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from marea import __version__
-from marea.cli import declared, inspect, jobs, processes, simulate, store
+from marea.cli import capacity, declared, inspect, jobs, processes, simulate, store
 from marea.cli import scaling as scaling_verbs
 from marea.cli.session import LOCAL_ENV_FILE, Session
 from marea.errors import ConfigError, MareaError, TransientError
@@ -59,6 +59,7 @@ app.command()(jobs.cancel)
 app.command()(jobs.rerender)
 app.command()(jobs.backfill)
 app.command()(inspect.audit)
+app.command()(capacity.capacity)
 app.command()(declared.settings)
 dead.command("list")(inspect.dead_list)
 dead.command("show")(inspect.job)

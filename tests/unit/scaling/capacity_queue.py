@@ -8,12 +8,12 @@ from collections.abc import Callable
 from random import Random
 
 from marea.scaling.capacity import Load
-from marea.scaling.capacity_peak import Peak
+from marea.scaling.capacity_peak import Peak, Ramp
 
 Draw = Callable[[], float]
 
 
-def service_times(random: Random, mean_s: float, cv: float) -> Draw:
+def times(random: Random, mean_s: float, cv: float) -> Draw:
     """Constant, exponential, or log-normal, as the coefficient of variation says."""
     if cv == 0.0:
         return lambda: mean_s
@@ -25,12 +25,13 @@ def service_times(random: Random, mean_s: float, cv: float) -> Draw:
 
 
 def p95_wait_s(load: Load, slots: int, jobs: int, seed: int = 1) -> float:
-    """Of Poisson arrivals at a steady rate, without the first tenth, which settles."""
+    """At a steady rate, without the first tenth, which settles."""
     random = Random(seed)
-    service = service_times(random, load.service_s, load.service_cv)
+    gap = times(random, 1.0 / load.per_s, load.arrival_cv)
+    service = times(random, load.service_s, load.service_cv)
     free, now_s, waits = [0.0] * slots, 0.0, []
     for number in range(jobs):
-        now_s += random.expovariate(load.per_s)
+        now_s += gap()
         starts_s = max(now_s, free[0])
         heapq.heapreplace(free, starts_s + service())
         if number > jobs // 10:
@@ -38,14 +39,16 @@ def p95_wait_s(load: Load, slots: int, jobs: int, seed: int = 1) -> float:
     return _p95(waits)
 
 
-def p95_wait_in_peak_s(load: Load, peak: Peak, slots: int, runs: int) -> float:
-    """Of the jobs that come in the peak, over so many of them, each after a usual time."""
+def p95_wait_in_peak_s(load: Load, peak: Peak, ramp: Ramp, runs: int) -> float:
+    """Of the jobs that come in the peak, over so many of them, each after a usual time.
+
+    Arrivals are independent."""
     waits = []
     for seed in range(runs):
         random = Random(seed)
-        service = service_times(random, load.service_s, load.service_cv)
+        service = times(random, load.service_s, load.service_cv)
         now_s = -70.0 * load.service_s
-        free = [now_s] * slots
+        free = [now_s] * ramp.before + [ramp.startup_s] * (ramp.after - ramp.before)
         while now_s < peak.lasts_s:
             now_s += random.expovariate(load.per_s * (peak.factor if now_s >= 0.0 else 1.0))
             starts_s = max(now_s, free[0])

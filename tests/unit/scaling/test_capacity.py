@@ -137,3 +137,12 @@ def test_jobs_that_differ_much_wait_no_longer_than_asked(
     fewer = slots - 1 - math.ceil(0.1 * slots)
     if fewer > offered:
         assert p95_wait_s(load, fewer, 60_000) > most_s
+
+
+@pytest.mark.parametrize("cv", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize(("offered", "most_s"), [(1.0, 1.0), (5.0, 2.0), (30.0, 1.0)])
+def test_arrivals_in_bunches_wait_no_longer_than_asked_where_that_is_a_job_or_more(
+    cv: float, offered: float, most_s: float
+) -> None:
+    load = Load(offered, 1.0, service_cv=cv, arrival_cv=2.0)
+    assert p95_wait_s(load, slots_for(load, most_s), 60_000) <= most_s * TOLERANCE

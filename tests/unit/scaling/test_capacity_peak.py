@@ -107,7 +107,7 @@ def test_in_a_peak_played_the_slots_for_it_keep_the_wait(
     load = Load(usual, 1.0, service_cv=cv)
     slots = slots_for_peak(load, peak, most_s, 1)
     runs = max(10, int(20_000 / (usual * peak.factor * peak.lasts_s)))
-    assert p95_wait_in_peak_s(load, peak, slots, runs) <= 1.1 * most_s
+    assert p95_wait_in_peak_s(load, peak, Ramp.steady(slots), runs) <= 1.1 * most_s
 
 
 @pytest.mark.parametrize("cv", [0.3, 1.0, 2.0])
@@ -115,4 +115,23 @@ def test_in_a_peak_played_a_tenth_fewer_slots_do_not(cv: float) -> None:
     """Where the queue decides, not chance: 60 s of 20 times the load."""
     load, peak = Load(3.0, 1.0, service_cv=cv), Peak(20.0, 60.0)
     slots = slots_for_peak(load, peak, 30.0, 1)
-    assert p95_wait_in_peak_s(load, peak, math.floor(0.9 * slots), 10) > 30.0
+    fewer = Ramp.steady(math.floor(0.9 * slots))
+    assert p95_wait_in_peak_s(load, peak, fewer, 10) > 30.0
+
+
+@pytest.mark.parametrize("cv", [0.3, 1.0, 2.0])
+@pytest.mark.parametrize(
+    ("peak", "ramp"),
+    [
+        (Peak(20.0, 60.0), Ramp(6, 40, startup_s=10.0)),
+        (Peak(20.0, 30.0), Ramp(6, 80, startup_s=10.0)),
+        (Peak(20.0, 60.0), Ramp(6, 30, startup_s=90.0)),
+        (Peak(5.0, 120.0), Ramp(5, 20, startup_s=30.0)),
+    ],
+)
+def test_in_a_peak_played_replicas_that_start_in_it_leave_the_waits_that_were_told(
+    cv: float, peak: Peak, ramp: Ramp
+) -> None:
+    load = Load(3.0, 1.0, service_cv=cv)
+    expected_s = absorb(load, peak, ramp).p95_wait_s
+    assert 0.6 * expected_s < p95_wait_in_peak_s(load, peak, ramp, 20) < 1.1 * expected_s
