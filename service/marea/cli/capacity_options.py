@@ -12,7 +12,7 @@ import typer
 from marea.cli.capacity_basis import Basis
 from marea.scaling.capacity import MAX_OFFERED, Load
 from marea.scaling.capacity_peak import Peak
-from marea.scaling.capacity_plan import WORKER_BYTES, Question, peak_factor
+from marea.scaling.capacity_plan import RESERVE, WORKER_BYTES, Question, peak_factor
 
 if TYPE_CHECKING:
     from marea.settings import Settings
@@ -102,12 +102,13 @@ def question(
 
 
 def _refuse_too_much(asked: Question) -> None:
-    busy = asked.load.offered * peak_factor(asked)
+    busy = asked.load.offered * max(RESERVE, peak_factor(asked))
     if busy > MAX_OFFERED:
+        when = "in the peak" if asked.peak else "with a tenth of reserve"
         raise typer.BadParameter(
             f"{asked.load.per_s * 3600.0:,.0f} uploads an hour, each {asked.load.service_s:g} s,"
-            f" keep {busy:,.0f} slots busy{' in the peak' if asked.peak else ''}, and at most"
-            f" {MAX_OFFERED:,.0f} are reckoned with; ask for a part of the load",
+            f" keep {busy:,.0f} slots busy {when}, and at most {MAX_OFFERED:,.0f} are reckoned"
+            " with; ask for a part of the load",
             param_hint="--uploads-per-hour",
         )
 

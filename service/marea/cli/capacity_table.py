@@ -67,6 +67,11 @@ def _asked(question: Question, sources: Sources) -> Iterator[Row]:
 
 def _usual(question: Question, plan: Plan, sources: Sources) -> Iterator[Row]:
     size, load = plan.usual, question.load
+    reserve = (
+        f"; for a tenth of reserve take {_count(plan.reserved)}"
+        if plan.reserved > size.replicas
+        else ""
+    )
     yield "replicas", _count(size.replicas), f"the fewest; 95 % wait {_at_most(size.p95_wait_s)}"
     yield (
         "busy",
@@ -76,7 +81,7 @@ def _usual(question: Question, plan: Plan, sources: Sources) -> Iterator[Row]:
     yield (
         "enough for",
         f"{_count(plan.most_per_s * 3600.0)}/h",
-        f"{_more(plan.most_per_s / load.per_s)}; beyond it 95 % wait longer",
+        f"{_more(plan.most_per_s / load.per_s)}; beyond it 95 % wait longer{reserve}",
     )
     yield "CPU", _cores(size.cores), f"{_time(question.cpu_s)} a job: {sources.cpu}"
     yield (
@@ -213,7 +218,11 @@ def as_document(question: Question, plan: Plan, sources: Sources, prices: Prices
             "memory_bytes": question.replica_bytes,
             "memory_from": sources.memory,
         },
-        "fixed": {**_size_json(plan.usual), "enough_per_hour": plan.most_per_s * 3600.0},
+        "fixed": {
+            **_size_json(plan.usual),
+            "enough_per_hour": plan.most_per_s * 3600.0,
+            "replicas_with_reserve": plan.reserved,
+        },
         "autoscaled": {
             **_size_json(plan.scaled),
             "target_utilisation": question.utilisation,

@@ -26,6 +26,13 @@ WORKER_BYTES = 153 * 2**20
 """Of a worker with two slots at rest, after images: proportional set size. Measured:
 docs/benchmarks.md."""
 
+MOST_TIMES = 1e6
+"""The usual load, when it is asked how much more a pool could do; arbitrary, and a number still
+where next to nothing comes."""
+
+RESERVE = 1.1
+"""Times the usual load that a pool should do as well: forecasts are not better. Arbitrary."""
+
 GIB = float(2**30)
 DAY_S = 86_400.0
 
@@ -111,6 +118,8 @@ class Plan:
     """The fewest that keep the wait at the usual load."""
     most_per_s: float
     """Arrivals up to which these keep it."""
+    reserved: int
+    """Replicas that keep it with `RESERVE` times the load too."""
     scaled: Size
     """What the autoscaler holds at the usual load."""
     scaled_hours: float
@@ -146,6 +155,7 @@ def plan(question: Question) -> Plan:
     return Plan(
         usual=usual,
         most_per_s=_most_per_s(question, usual.slots),
+        reserved=math.ceil(slots_for(load.times(RESERVE), question.most_s) / each),
         scaled=scaled,
         scaled_hours=min(
             question.work_a_day_s / (question.utilisation * each) / 3600.0,
@@ -208,7 +218,7 @@ def _peak(question: Question, peak: Peak, usual: Size, scaled: Size) -> PeakPlan
 def _most_per_s(question: Question, slots: int) -> float:
     """The rate, to a thousandth, up to which `slots` keep the wait."""
     load = question.load
-    low, high = 1.0, slots / load.offered
+    low, high = 1.0, min(slots / load.offered, MOST_TIMES)
     while high - low > 0.001 * low:
         middle = (low + high) / 2.0
         if wait_s(load.times(middle), slots) <= question.most_s:

@@ -25,6 +25,11 @@ MAX_JOBS = 1_000_000
 WORKED = frozenset({"done", "superseded", "rejected"})
 """Ended by a worker. Of the others the end was written later, by somebody who found them."""
 
+SETTLED_S = 5.0
+"""How long the slots have to be the same before they count as able to work: a worker is seen before
+it takes its first message, 1.9 s after its start (measured: docs/benchmarks.md), later on a busy
+machine."""
+
 ROLE = "worker-"
 
 
@@ -181,14 +186,16 @@ def _cores_a_slot(samples: Sequence[_Sample], jobs: Sequence[Ran]) -> float | No
 
 
 def _between_s(samples: Sequence[_Sample], jobs: Sequence[Ran]) -> float | None:
-    """Of the times between two samples that both saw a queue and the same slots, unless fewer than
-    `FEW` jobs ended in them."""
+    """Of the times between two samples that both saw a queue and slots that had settled, unless
+    fewer than `FEW` jobs ended in them."""
     times = [sample.at_s for sample in samples]
     busy_s, ends = _busy_until(times, jobs), sorted(job.finished_s for job in jobs)
-    idle_s, ended = 0.0, 0
+    idle_s, ended, changed_s = 0.0, 0, times[0] if times else 0.0
     for number in range(1, len(samples)):
         before, after = samples[number - 1], samples[number]
-        if before.is_full and after.is_full and before.slots == after.slots:
+        if before.slots != after.slots:
+            changed_s = after.at_s
+        elif before.is_full and after.is_full and before.at_s - changed_s >= SETTLED_S:
             idle_s += after.slots * (after.at_s - before.at_s)
             idle_s -= busy_s[number] - busy_s[number - 1]
             ended += bisect_right(ends, after.at_s) - bisect_right(ends, before.at_s)

@@ -99,6 +99,7 @@ def test_json_has_what_a_pool_needs_with_where_it_is_from(shell: CommandLine) ->
     assert found["service"]["cv"] == 1.3
     assert found["fixed"]["replicas"] == 6
     assert found["fixed"]["p95_wait_s"] <= 10.0
+    assert found["fixed"]["replicas_with_reserve"] == 7
     assert found["replica"]["cores"] == pytest.approx(2.0)
     assert found["replica"]["memory_bytes"] == 153 * 2**20
     assert found["redis"]["retention_s"] == 7 * 86_400
@@ -120,6 +121,10 @@ def test_the_table_has_a_reason_for_every_figure(shell: CommandLine) -> None:
         name, value, why = (cell for cell in line.strip().split("  ") if cell)
         assert min(len(name), len(value)) > 0
         assert len(why.split()) > 1
+    assert (
+        "1.43 % more than asked; beyond it 95 % wait longer; for a tenth of reserve take 7\n"
+        in (ended.out)
+    )
     assert "cost" not in ended.out
 
 
@@ -262,7 +267,8 @@ def test_an_empty_ledger_is_an_error_in_one_sentence(
         (("--service-s", "1", "--price-core-hour", "-1"), "-1 is not a number of 0 or more"),
         (
             ("--service-s", "1e6", "--uploads-per-hour", "1e6"),
-            "1,000,000 uploads an hour, each 1e+06 s, keep 277,777,778 slots busy, and at most",
+            "1,000,000 uploads an hour, each 1e+06 s, keep 305,555,556 slots busy with a"
+            " tenth of reserve, and at most 1,000,000",
         ),
     ],
 )

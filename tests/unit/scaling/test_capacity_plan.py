@@ -78,6 +78,8 @@ def test_replicas_are_the_fewest_that_keep_the_wait_and_busy_slots_fit(asked: Qu
         assert wait_s(asked.load, slots - asked.slots) > asked.most_s
     assert wait_s(replace(asked.load, per_s=found.most_per_s), slots) <= asked.most_s
     assert found.most_per_s >= asked.load.per_s
+    assert found.reserved >= found.usual.replicas
+    assert wait_s(asked.load.times(1.1), found.reserved * asked.slots) <= asked.most_s
     if asked.max_replicas is None:
         assert found.scaled.slots * asked.utilisation >= asked.load.offered * (1 - 1e-6)
     else:
@@ -92,6 +94,13 @@ def test_a_higher_load_needs_nothing_less(asked: Question, factor: float) -> Non
     assert more.usual.replicas >= less.usual.replicas
     assert more.scaled_hours >= less.scaled_hours
     assert more.kept_bytes >= less.kept_bytes
+
+
+@pytest.mark.parametrize("per_s", [5e-324, 1e-300, 1e-9])
+def test_next_to_no_load_needs_one_replica(per_s: float) -> None:
+    found = plan(question(per_s=per_s, peak=Peak(20.0, 60.0)))
+    assert (found.usual.replicas, found.scaled.replicas, found.open_jobs) == (1, 1, 1)
+    assert per_s <= found.most_per_s < math.inf
 
 
 def test_the_peaks_jobs_are_kept_in_redis_and_worked_once_a_day() -> None:

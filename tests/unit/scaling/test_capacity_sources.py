@@ -126,16 +126,33 @@ def test_memory_is_what_95_of_100_samples_do_not_exceed() -> None:
     assert read_samples("s", lines(rows), []).replica_bytes == 95
 
 
-def test_the_time_between_two_jobs_is_seen_where_a_queue_lasts() -> None:
+FULL = {"slots": {"images": 2}, "ready": {"images": 7}}
+
+
+def between_s(*looks: dict[str, Any]) -> float | None:
     """Two slots for 60 s, 100 jobs of a second each: 20 slot-seconds are not theirs."""
     jobs = [Ran(1.2 * n, 1.2 * n + 1.0) for n in range(50)] * 2
-    full = {"slots": {"images": 2}, "ready": {"images": 7}}
-    rows = [sample(0.0, 1.0, **full), sample(60.0, 1.0, **full)]
-    assert read_samples("s", lines(rows), jobs).between_s == pytest.approx(0.2)
-    empty = {"slots": {"images": 2}, "ready": {"images": 0}}
-    assert read_samples("s", lines([rows[0], sample(60.0, 1.0, **empty)]), jobs).between_s is None
-    grown = {"slots": {"images": 4}, "ready": {"images": 7}}
-    assert read_samples("s", lines([rows[0], sample(60.0, 1.0, **grown)]), jobs).between_s is None
+    return read_samples("s", lines(looks), jobs).between_s
+
+
+def test_the_time_between_two_jobs_is_seen_where_a_queue_lasts() -> None:
+    looks = [sample(at_s, 1.0, **FULL) for at_s in (-6.0, 0.0, 20.0, 60.0)]
+    assert between_s(*looks) == pytest.approx(0.2)
+
+
+def test_the_time_between_two_jobs_is_unknown_without_a_queue() -> None:
+    empty = {**FULL, "ready": {"images": 0}}
+    looks = [sample(-6.0, 1.0, **FULL), sample(0.0, 1.0, **FULL), sample(60.0, 1.0, **empty)]
+    assert between_s(*looks) is None
+
+
+def test_slots_that_were_just_added_may_not_work_yet_and_are_no_gap_between_jobs() -> None:
+    grown = {**FULL, "slots": {"images": 4}}
+    settled = [sample(-6.0, 1.0, **FULL), sample(0.0, 1.0, **FULL)]
+    assert between_s(*settled, sample(60.0, 1.0, **grown)) is None
+    assert between_s(*settled[1:], sample(60.0, 1.0, **FULL)) is None
+    late = [sample(at_s, 1.0, **grown) for at_s in (61.0, 64.0)]
+    assert between_s(*settled, sample(60.0, 1.0, **FULL), *late) == pytest.approx(0.2)
 
 
 @given(
