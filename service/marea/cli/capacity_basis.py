@@ -36,8 +36,9 @@ class Basis:
     """A sentence for people."""
     jobs: int | None = None
     """None = told by hand."""
-    between_s: float = 0.0
-    """Beside it, from a job's end to the next one's start on a slot."""
+    between_s: float | None = None
+    """Beside it, from a job's end to the next one's start on a slot; None = not known, and left
+    out."""
     cores_a_slot: float | None = None
     replica_bytes: int | None = None
     slots: int | None = None
@@ -46,7 +47,7 @@ class Basis:
     @property
     def slot_s(self) -> float:
         """How long a job keeps its slot from the next."""
-        return self.mean_s + self.between_s
+        return self.mean_s + (self.between_s or 0.0)
 
     @property
     def slot_cv(self) -> float:
@@ -120,6 +121,8 @@ def _basis(jobs: Sequence[Ran], source: str, which: str, looks: Looks) -> Basis:
             " measure more, or tell it with --service-s MEAN:CV"
         )
     about = f"{found.jobs:,} jobs{which} {source}"
+    if looks.between_s is None:
+        about += "; the time from one to the next is not known"
     if found.cv is None:
         about += "; CV 1 is assumed, since one job has none"
     return Basis(
@@ -127,7 +130,7 @@ def _basis(jobs: Sequence[Ran], source: str, which: str, looks: Looks) -> Basis:
         cv=1.0 if found.cv is None else found.cv,
         about=about,
         jobs=found.jobs,
-        between_s=looks.between_s or 0.0,
+        between_s=looks.between_s,
         cores_a_slot=looks.cores_a_slot,
         replica_bytes=looks.replica_bytes,
         slots=looks.slots,

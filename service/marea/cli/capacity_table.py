@@ -56,7 +56,7 @@ def _asked(question: Question, sources: Sources) -> Iterator[Row]:
     load, basis = question.load, sources.basis
     yield "uploads", f"{_count(load.per_s * 3600.0)}/h", f"{load.per_s:.3g} a second"
     yield "wait", _time(question.most_s), "95 of 100 are to start within it"
-    between = f", and {_time(basis.between_s)} to the next job" if basis.between_s else ""
+    between = "" if basis.between_s is None else f", and {_time(basis.between_s)} to the next job"
     yield (
         "a job takes",
         _time(load.service_s),
@@ -110,8 +110,9 @@ def _scaled(question: Question, plan: Plan) -> Iterator[Row]:
     yield (
         "a day",
         f"{_figure(plan.scaled_hours)} replica-hours",
-        f"{_figure(question.work_a_day_s / 3600.0)} slot-hours of work over {question.slots} slots"
-        f" and {_percent(question.utilisation)}, without starts and idle times;"
+        f"{_figure(question.work_a_day_s / 3600.0)} slot-hours of work over"
+        f" {_slots(question.slots)} and {_percent(question.utilisation)}, without starts and idle"
+        " times;"
         f" a fixed pool has {_count(24 * plan.usual.replicas)}",
     )
 
@@ -193,7 +194,7 @@ def _pools(plan: Plan) -> Iterator[tuple[str, float, str]]:
 
 def as_document(question: Question, plan: Plan, sources: Sources, prices: Prices) -> dict[str, Any]:
     """For scripts. What is unknown or endless is null."""
-    load, basis = question.load, sources.basis
+    load = question.load
     peak = plan.peak
     costs = {
         name: prices.a_day(question, hours, plan.redis_bytes) for name, hours, _ in _pools(plan)
@@ -201,23 +202,8 @@ def as_document(question: Question, plan: Plan, sources: Sources, prices: Prices
     return {
         "uploads_per_hour": load.per_s * 3600.0,
         "p95_wait_s": question.most_s,
-        "service": {
-            "mean_s": basis.mean_s,
-            "cv": basis.cv,
-            "between_s": basis.between_s,
-            "jobs": basis.jobs,
-            "from": sources.service,
-            "warnings": list(basis.warnings),
-        },
-        "replica": {
-            "slots": question.slots,
-            "slots_from": sources.slots,
-            "cores": question.cores,
-            "cpu_per_job_s": question.cpu_s,
-            "cpu_from": sources.cpu,
-            "memory_bytes": question.replica_bytes,
-            "memory_from": sources.memory,
-        },
+        "service": _service_json(sources),
+        "replica": _replica_json(question, sources),
         "fixed": {
             **_size_json(plan.usual),
             "enough_per_hour": plan.most_per_s * 3600.0,
@@ -245,6 +231,30 @@ def as_document(question: Question, plan: Plan, sources: Sources, prices: Prices
             "bytes": plan.redis_bytes,
         },
         "cost_a_day": None if None in costs.values() else costs,
+    }
+
+
+def _service_json(sources: Sources) -> dict[str, Any]:
+    basis = sources.basis
+    return {
+        "mean_s": basis.mean_s,
+        "cv": basis.cv,
+        "between_s": basis.between_s,
+        "jobs": basis.jobs,
+        "from": sources.service,
+        "warnings": list(basis.warnings),
+    }
+
+
+def _replica_json(question: Question, sources: Sources) -> dict[str, Any]:
+    return {
+        "slots": question.slots,
+        "slots_from": sources.slots,
+        "cores": question.cores,
+        "cpu_per_job_s": question.cpu_s,
+        "cpu_from": sources.cpu,
+        "memory_bytes": question.replica_bytes,
+        "memory_from": sources.memory,
     }
 
 

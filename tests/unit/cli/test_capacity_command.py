@@ -174,10 +174,28 @@ def test_a_run_tells_times_processors_memory_and_slots(shell: CommandLine, named
     assert found["service"]["mean_s"] == pytest.approx(0.4)
     assert found["service"]["cv"] == pytest.approx(0.5, rel=0.02)
     assert found["service"]["warnings"] == []
+    assert found["service"]["between_s"] is None
     assert found["replica"]["cpu_per_job_s"] == pytest.approx(0.25 * 0.4)
     assert found["replica"]["memory_bytes"] == 250 * 2**20
     assert found["replica"]["slots"] == 3
-    assert f"100 jobs in {named}\n" in shell.run(*ASKED, "--from", named).out
+    assert (
+        f"100 jobs in {named}; the time from one to the next is not known\n"
+        in shell.run(*ASKED, "--from", named).out
+    )
+
+
+def test_what_a_slot_takes_between_two_jobs_is_counted_where_a_run_saw_it(
+    shell: CommandLine,
+) -> None:
+    """100 jobs of 40 s in all, and two slots that had a queue for 50 s: 60 slot-seconds are no job's."""
+    write_run(shell.folder)
+    look = {"replicas": {"images": 1}, "slots": {"images": 2}, "ready": {"images": 9}}
+    looks = [json.dumps({"at_s": at_s, **look}) for at_s in (-9.0, 0.0, 50.0)]
+    (shell.folder / "run" / "samples.jsonl").write_text("\n".join(looks))
+    found = told(shell, *ASKED, "--from", "run")
+    assert found["service"]["between_s"] == pytest.approx(0.6)
+    assert found["fixed"]["utilisation"] * found["fixed"]["slots"] == pytest.approx(100_000 / 3600)
+    assert "400 ms, CV 0.50, and 600 ms to the next job: " in shell.run(*ASKED, "--from", "run").out
 
 
 def test_what_is_told_counts_more_than_what_a_run_measured(shell: CommandLine) -> None:
