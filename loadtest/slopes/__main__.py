@@ -1,8 +1,8 @@
 """What a deep queue and a full bucket cost, and how that grows: bytes, latency, ticks, sweeps.
 
-python -m loadtest.slopes --json slopes.json --plot docs/images/slopes.png
+python -m loadtest.slopes --json slopes.json --plot docs/images/slopes.png --markdown docs/scale.md
 python -m loadtest.slopes --quick                        does it work at all?
-python -m loadtest.slopes --read slopes.json --plot …    an earlier run's table and picture
+python -m loadtest.slopes --read slopes.json --plot …    an earlier run's table, picture, page
 
 It starts a Redis for the broker, one for the ledger, a MinIO and a gateway of its own, on free
 ports and in a folder of its own. A measure is flat, linear or worse by the slope of its line on
@@ -22,16 +22,15 @@ from pathlib import Path
 import redis
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from loadtest.bench.machine import describe_machine
 from loadtest.bench.world import BenchError, world
 from loadtest.slopes.ended import bytes_per_ended_job
-from loadtest.slopes.fit import Measure
 from loadtest.slopes.ladder import Ladder, LadderPlan, climb
 from loadtest.slopes.picture import draw
-from loadtest.slopes.results import Acceptance, Run, read_json, write_json
+from loadtest.slopes.results import Run, read_json, write_json
 from loadtest.slopes.sweeping import measure_sweeps
+from loadtest.slopes.table import PLACE, sentences, slopes_table, write_markdown
 from marea.errors import MareaError
 from marea.telemetry.logs import configure_logging
 
@@ -123,12 +122,11 @@ def _climb(plan: LadderPlan, ladder: Ladder, console: Console) -> None:
 def _show(run: Run, options: argparse.Namespace, console: Console) -> int:
     """Table, picture, verdict. Raises ValueError, OSError."""
     try:
-        console.print(_table(run.measures))
-        if run.acceptance:
-            console.print(_memory(run.acceptance), highlight=False)
-        if run.ended_bytes is not None:
-            told = f"ledger with a job that has ended: {run.ended_bytes:,.0f} bytes, key included"
+        console.print(slopes_table(run.measures))
+        for told in sentences(run):
             console.print(told, highlight=False)
+        if options.markdown:
+            write_markdown(options.markdown, run)
         if options.plot:
             for path in draw(run.measures, options.plot, _caption(run)):
                 console.print(f"picture: {path}", highlight=False)
@@ -139,33 +137,6 @@ def _show(run: Run, options: argparse.Namespace, console: Console) -> int:
         if not each.passes:
             console.print(f"[red]{each.name}[/] is {each.growth}, and may be {each.allowed}")
     return 0 if run.passes and not run.partial else 1
-
-
-def _table(measures: Sequence[Measure]) -> Table:
-    table = Table("measure", "size", "median", "spread", "slope", "last step", "verdict")
-    for each in measures:
-        line = each.fit
-        slope = f"{line.slope:.2f} ({line.low:.2f} – {line.high:.2f})"
-        verdict = f"[{'green' if each.passes else 'red'}]{each.growth}[/]"
-        for point in each.points:
-            is_first = point is each.points[0]
-            table.add_row(
-                each.name if is_first else "",
-                f"{point.at:,.0f} {each.of}" if is_first else f"{point.at:,.0f}",
-                f"{point.median:,.4g} {each.unit}",
-                f"{min(point.values):,.4g} – {max(point.values):,.4g}",
-                *((slope, f"{line.last_step:.2f}", verdict) if is_first else ("", "", "")),
-            )
-        table.add_section()
-    return table
-
-
-def _memory(queue: Acceptance) -> str:
-    used, bound = (queue.used_bytes - queue.key_bytes) / 1e6, queue.bound_bytes / 1e6
-    told = f"broker and ledger with {queue.queued:,} jobs: {used:,.1f} MB beyond their keys"
-    if not queue.is_judged:
-        return f"{told}; judged at 100,000 jobs"
-    return f"{told}, {'within' if queue.is_reached else 'MORE THAN'} {bound:,.0f} MB"
 
 
 def _caption(run: Run) -> str:
@@ -195,6 +166,11 @@ def _problem(options: argparse.Namespace) -> str:
             return f"{path}: there is no folder {path.parent}; make it first"
     if options.plot and importlib.util.find_spec("matplotlib") is None:
         return "--plot needs matplotlib: pip install 'marea[load]', or leave --plot out"
+    if options.markdown:
+        try:
+            PLACE.parts(options.markdown)
+        except (OSError, ValueError) as exc:
+            return f"--markdown: {exc}"
     return ""
 
 
@@ -221,6 +197,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw it, as PNG and SVG")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="put the table into this page"
+    )
     parser.add_argument("--read", type=Path, metavar="FILE", help="show an earlier run's figures")
     return parser
 

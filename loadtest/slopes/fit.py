@@ -130,6 +130,11 @@ def fit(points: Sequence[Point]) -> Fit:
     )
 
 
+def two_decimals(slope: float) -> str:
+    """Without a minus before a zero."""
+    return f"{round(slope, 2) + 0.0:.2f}"
+
+
 def growth(line: Fit) -> Growth:
     """What a line is called: the worse of what its slope says and what its last step says."""
     return max(_called(line.slope, 0.0), _called(line.last_step, TAIL_ALLOWANCE))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loadtest.slopes.fit import Fit, Growth, Measure
+from loadtest.slopes.fit import Fit, Growth, Measure, two_decimals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +59,7 @@ def draw(measures: Sequence[Measure], path: Path, caption: str) -> list[Path]:
         for each in written:
             # Without a date a picture of the same figures is the same file.
             meta: dict[str, Any] = {"Date": None} if each.suffix == ".svg" else {}
-            figure.savefig(each, dpi=130, facecolor="white", metadata=meta)
+            figure.savefig(each, dpi=110, facecolor="white", metadata=meta)
     return written
 
 
@@ -91,13 +91,8 @@ def _verdict(measure: Measure, line: Fit) -> str:
     growth = str(measure.growth)
     if not measure.passes and measure.growth is not Growth.WORSE:
         growth += f", must be {measure.allowed}"
-    slope, low, high = (_slope(each) for each in (line.slope, line.low, line.high))
+    slope, low, high = (two_decimals(each) for each in (line.slope, line.low, line.high))
     return f"slope {slope} ({low} to {high}): {growth}"
-
-
-def _slope(value: float) -> str:
-    """Two decimals, and no minus before a zero."""
-    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _draw_references(panel: Axes, line: Fit, first: float, last: float) -> None:

@@ -10,6 +10,7 @@ import pytest
 from loadtest.slopes.__main__ import main
 from loadtest.slopes.fit import Growth, Measure, Point
 from loadtest.slopes.results import Acceptance, Run, read_json, write_json
+from loadtest.slopes.table import PLACE
 
 MACHINE = {"at": "2026-01-01", "commit": "abc1234", "cores": 2, "cpu": "a processor"}
 
@@ -74,6 +75,29 @@ def test_the_picture_of_an_earlier_run_is_drawn_twice(tmp_path: Path) -> None:
     drawn = (tmp_path / "slopes.svg").read_text(encoding="utf-8")
     assert "<svg" in drawn
     assert (tmp_path / "slopes.png").stat().st_size > 10_000
+
+
+def test_the_table_of_a_page_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{PLACE.begin}\nold\n{PLACE.end}\nafter\n", encoding="utf-8")
+    run = run_of(measure("decision", 0.0), measure("sweep", 2.0))
+    assert shown(run, tmp_path, "--markdown", str(page)) == 1
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    rows = [line for line in text.splitlines() if line.startswith(("| decision", "| sweep"))]
+    assert [row.split("|")[-2].strip() for row in rows] == ["flat", "**worse**"]
+    assert "154.0 MB beyond their keys, within 230 MB." in text
+
+
+def test_a_page_without_a_place_for_the_table_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("no marks\n", encoding="utf-8")
+    assert main(["--markdown", str(page)]) == 2
+    assert "no place for figures" in capsys.readouterr().err
 
 
 def test_a_measure_without_a_slope_is_told_and_no_traceback(
