@@ -187,7 +187,7 @@ def test_a_run_tells_times_processors_memory_and_slots(shell: CommandLine, named
 def test_what_a_slot_takes_between_two_jobs_is_counted_where_a_run_saw_it(
     shell: CommandLine,
 ) -> None:
-    """100 jobs of 40 s in all, and two slots that had a queue for 50 s: 60 slot-seconds are no job's."""
+    """100 jobs of 40 s, two slots that had a queue for 50 s: 60 slot-seconds are nobody's."""
     write_run(shell.folder)
     look = {"replicas": {"images": 1}, "slots": {"images": 2}, "ready": {"images": 9}}
     looks = [json.dumps({"at_s": at_s, **look}) for at_s in (-9.0, 0.0, 50.0)]
