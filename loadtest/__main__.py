@@ -9,20 +9,25 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from loadtest.conduct.conduct import Plan, conduct
+from loadtest.conduct.conduct import conduct
 from loadtest.conduct.generator import GeneratorFailed
+from loadtest.conduct.plan import Plan
 from loadtest.conduct.preflight import NotReady
 from loadtest.conduct.shown import open_console
 from loadtest.evidence import VIOLATIONS
@@ -35,18 +40,38 @@ from loadtest.shapes import SHAPES
 from loadtest.target import CAPTURED, target_of
 
 INTERRUPTED = 130
+ONE_SIGNAL_S = 1.0
+"""Signals that come within this time are one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     options = _parser().parse_args(arguments)
+    _hear_signals()
     try:
         return int(options.command(options))
     except ScenarioError as exc:
         print("\n".join(exc.problems), file=sys.stderr)
     except (NotReady, GeneratorFailed, PlatformError, ValueError) as exc:
         print(exc, file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted before there was a run to report", file=sys.stderr)
+        return INTERRUPTED
     return 2
+
+
+def _hear_signals() -> None:
+    """Ctrl-C, and SIGTERM as a Job out of time gets it, once for each time that it was meant:
+    some senders signal both the process and its group."""
+    heard_at = [-math.inf]
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        before, heard_at[0] = heard_at[0], monotonic()
+        if heard_at[0] - before > ONE_SIGNAL_S:
+            signal.default_int_handler(number, frame)
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, hear)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from loadtest.files import KINDS
 from loadtest.runs.data import Way
+from loadtest.runs.figures import ABOUT
 from loadtest.shapes import SHAPES, Shape
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -137,6 +138,13 @@ class Bound(_Part):
     why: str = Field(min_length=1, description="where the bound comes from")
     only_at: Literal["up", "cluster", "address", ""] = ""
     """Where it is asked for; "" = everywhere."""
+
+    @field_validator("figure")
+    @classmethod
+    def _known_figure(cls, name: str) -> str:
+        if name not in ABOUT:
+            raise ValueError(f"{name!r} is no figure; there are {', '.join(ABOUT)}")
+        return name
 
     @model_validator(mode="after")
     def _one_relation(self) -> Bound:
