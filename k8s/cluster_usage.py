@@ -13,10 +13,12 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from cluster_install import NAMESPACE, RELEASE, Chart
+from cluster_install import NAMESPACE, RELEASE, Chart, Failed
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".marea" / "cluster.env"
+GATEWAY_PORT = 8080
+"""gateway.service.port of the chart."""
 
 
 def how_to_use(chart: Chart, *, is_lab: bool) -> str:
@@ -42,6 +44,10 @@ def how_to_use(chart: Chart, *, is_lab: bool) -> str:
             f"  set -a; . {ENVIRONMENT.relative_to(ROOT)}; set +a",
             f"  {inside}aws s3 cp {photo} s3://uploads/",
             f"  {inside}aws s3 cp s3://results/cat_processed.jpg .",
+            "",
+            "A load on it, with a report (python -m loadtest scenarios tells which there are):",
+            f"  {inside}.venv/bin/python -m loadtest run spike"
+            f" --env {ENVIRONMENT.relative_to(ROOT)} --namespace {NAMESPACE}",
         ]
     else:
         lines += [
@@ -63,6 +69,7 @@ def write_environment(texts: Mapping[str, str]) -> None:
 
 def environment(chart: Chart) -> dict[str, str]:
     store = f"http://{chart.service_address(f'{RELEASE}-store')}:9000"
+    gateway = f"http://{chart.service_address(f'{RELEASE}-gateway')}:{GATEWAY_PORT}"
     uploader = secret(chart, f"{RELEASE}-store", "uploader")
     valkey = f"redis://marea@{chart.service_address(f'{RELEASE}-valkey')}:6379"
     valkey_password = secret(chart, f"{RELEASE}-valkey", "password")
@@ -84,11 +91,24 @@ def environment(chart: Chart) -> dict[str, str]:
         **broker,
         "MAREA_LEDGER__URL": f"{valkey}/1",
         "MAREA_LEDGER__PASSWORD": valkey_password,
+        "LOADTEST_GATEWAY_URL": gateway,
+        "LOADTEST_API_TOKEN": token_for_load(secret(chart, f"{RELEASE}-gateway", "api-tokens")),
         "AWS_ENDPOINT_URL": store,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "marea-uploader",
         "AWS_SECRET_ACCESS_KEY": uploader,
     }
+
+
+def token_for_load(api_tokens: str) -> str:
+    """Of the gateway's tokens by `name:scope+scope`, one that may read and submit."""
+    for name, token in json.loads(api_tokens).items():
+        if {"read", "submit"} <= set(str(name).rpartition(":")[2].split("+")):
+            return str(token)
+    raise Failed(
+        f"no token in api-tokens of Secret {RELEASE}-gateway may both read and submit, which a"
+        " load needs: add one there, e.g. under load:read+submit"
+    )
 
 
 def secret(chart: Chart, name: str, key: str) -> str:

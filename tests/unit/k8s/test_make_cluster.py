@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[3]
 if str(ROOT / "k8s") not in sys.path:
@@ -111,3 +115,46 @@ def test_the_file_of_variables_is_for_its_owner_and_a_shell_reads_it_back(
         text=True,
     )
     assert answer.stdout == texts["MAREA_BROKER__PASSWORD"]
+
+
+def make_program(file: Path, answers: dict[str, str]) -> tuple[str, ...]:
+    """In place of what reaches the cluster: answers kubectl for each `get KIND NAME`."""
+    cases = [
+        f"*'get {asked} '*) printf %s {shlex.quote(said)};;" for asked, said in answers.items()
+    ]
+    file.write_text('#!/bin/sh\ncase "$* " in\n' + "\n".join(cases) + "\n*) exit 1;; esac\n")
+    file.chmod(0o755)
+    return (str(file),)
+
+
+def make_secret(**texts: str) -> str:
+    data = {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
+    return json.dumps({"data": data})
+
+
+def test_the_variables_name_the_gateway_and_a_token_for_a_load(tmp_path: Path) -> None:
+    tokens = {"scaling:read": "narrow", "admin:read+submit+admin": "wide"}
+    answers = {
+        "secret marea-store": make_secret(uploader="store-key"),
+        "secret marea-valkey": make_secret(password="valkey-key"),
+        "secret marea-gateway": make_secret(**{"api-tokens": json.dumps(tokens)}),
+        "service marea-store": "10.0.0.1",
+        "service marea-valkey": "10.0.0.2",
+        "service marea-gateway": "10.0.0.3",
+    }
+    prefix = make_program(tmp_path / "inside", answers)
+    chart = cluster_install.Chart(prefix, tmp_path / "values.yaml", "valkey")
+    texts = cluster_usage.environment(chart)
+    assert texts["LOADTEST_GATEWAY_URL"] == "http://10.0.0.3:8080"
+    assert texts["LOADTEST_API_TOKEN"] == "wide"
+    assert texts["MAREA_STORE__SECRET_KEY"] == "store-key"
+
+
+def test_the_port_of_the_gateway_is_the_charts_own() -> None:
+    values = yaml.safe_load((ROOT / "helm" / "marea" / "values.yaml").read_text())
+    assert values["gateway"]["service"]["port"] == cluster_usage.GATEWAY_PORT
+
+
+def test_without_a_token_that_may_submit_it_says_how_to_add_one() -> None:
+    with pytest.raises(cluster_install.Failed, match=r"add one there.*load:read\+submit"):
+        cluster_usage.token_for_load('{"looker:read": "x", "sender:submit": "y"}')
