@@ -210,7 +210,7 @@ def counts_axis(axes: Axes, highest: float | None, *, room: float = 1.12, whole:
     """From 0 to a little above the highest value."""
     top = max(highest or 0.0, 1.0 if whole else 1e-9)
     ticks = MaxNLocator(
-        nbins=4, steps=[1, 2, 2.5, 5, 10], integer=whole, min_n_ticks=2
+        nbins=max(2, round(4.5 / room)), steps=[1, 2, 2.5, 5, 10], integer=whole, min_n_ticks=2
     ).tick_values(0, top)
     # None in the room above, which belongs to the marks.
     axes.set_yticks([tick for tick in ticks if 0 <= tick <= top * 1.12])

@@ -22,8 +22,11 @@ Pair = tuple[Run, Run]
 Panel = Callable[[Axes, Run, Grid], None]
 
 PAIR_COLOURS = (BLUE, ORANGE)
-SAME = 0.02
-"""Arbitrary: figures nearer than two in a hundred are called about the same."""
+
+MOST_TICKS = 4
+"""More would stand too close in panels of this height."""
+TAG_ROOM = 1.25
+"""Of a panel's height, the fifth that holds the run's name and no data."""
 
 READ_TIMELINES = (
     "Each quantity twice, one run above the other, on the same axes: the same height means the"
@@ -112,8 +115,8 @@ def _unlike(
             pair = f"{words.figure(name, one)} and {words.figure(name, other)}"
         else:
             pair = f"{words.plain(one)} and {words.plain(other)}"
-        unlike.append(f"{what} differs in {name}: {pair}")
-    return unlike
+        unlike.append(f"{name} {pair}")
+    return [f"{what} differs: {', '.join(unlike)}"] if unlike else []
 
 
 def _warning(found: Sequence[str]) -> str:
@@ -138,7 +141,7 @@ def _verdicts(pair: Pair, names: Names) -> str:
             f'</td><td class="fixed">{word}</td><td class="text">{escape(counts_line(run))}'
             f'<span class="what">{escape(verdict.sentence)}</span></td></tr>'
         )
-    return table(("Run", "Verdict", "By the checker and the limits"), rows)
+    return table(("Run", "Verdict", "By the checker and the limits"), rows, is_cards=True)
 
 
 def _figures_table(names: Names, figures: tuple[Figures, Figures], about: Mapping[str, str]) -> str:
@@ -148,7 +151,7 @@ def _figures_table(names: Names, figures: tuple[Figures, Figures], about: Mappin
         name: _figure_row(name, figures[0].get(name), figures[1].get(name), about.get(name, ""))
         for name in all_names
     }
-    columns = ("Figure", *names, "Second to first")
+    columns = ("Figure", *names, "Ratio")
     first = [rows[name] for name in key_figures.LABELS if name in rows]
     rest = [row for name, row in rows.items() if name not in key_figures.LABELS]
     text = table(columns, first, is_numeric=True) if first else ""
@@ -173,11 +176,10 @@ def ratio(one: float | None, other: float | None) -> str:
     if one is None or other is None:
         return "–"
     if one == other:
-        return "the same"
+        return "same"
     if one <= 0 or other < 0:
         return "–"
-    share = other / one
-    return "about the same" if abs(share - 1) < SAME else f"× {share:.2f}"
+    return f"× {other / one:.2f}"
 
 
 def _twice(
@@ -259,10 +261,13 @@ def _same_height(both: Sequence[Axes]) -> None:
     taller = max(both, key=lambda axes: axes.get_ylim()[1] if len(axes.get_yticks()) else 0.0)
     if not len(taller.get_yticks()):
         return
+    ticks, top = taller.get_yticks(), taller.get_ylim()[1] * TAG_ROOM
+    if len(ticks) > MOST_TICKS:
+        ticks = ticks[::2]
     for axes in both:
-        if len(axes.get_yticks()) and axes is not taller:
-            axes.set_yticks(taller.get_yticks())
-            axes.set_ylim(taller.get_ylim())
+        if len(axes.get_yticks()):
+            axes.set_yticks(ticks)
+            axes.set_ylim(0, top)
 
 
 def latencies_picture(pair: Pair, names: Names, look: Look) -> Drawing:
@@ -315,7 +320,7 @@ def _latencies(
         [canvas.stroke(colour) for colour in PAIR_COLOURS],
         [words.short(name, 30) for name in names],
         loc="lower center",
-        bbox_to_anchor=(0.5, 0.008),
+        bbox_to_anchor=(0.5, 0.02),
         ncols=2,
         labelcolor=MUTED,
     )

@@ -114,7 +114,7 @@ def _followed(figures: Mapping[str, float | None], said: Mapping[str, str]) -> l
         ("how many jobs waited", ("backlog_max",), f"At most {waited} waited at once."),
         ("how many replicas there were", ("replicas_max",), f"At most {ready} were ready at once."),
         (
-            "how fast the rest was worked off, or too little was left to tell",
+            "how fast the rest was worked off (too little may have been left)",
             ("drain_jobs_per_s",),
             f"Once nothing came any more, {said['drain_jobs_per_s'].removesuffix('/s')} jobs a"
             " second were finished.",

@@ -34,7 +34,7 @@ READ_GANTT = (
     " for a free slot; long blue is slow work; grey is an upload that nobody had taken on yet."
 )
 READ_MACHINES = (
-    "Who used the machine. Grey on top is the load itself: where the stack touches the black"
+    "Who used the machine. Dark grey on top is the load itself: where the stack touches the black"
     " line, the load and the platform took cores from one another."
 )
 

@@ -51,7 +51,8 @@ details { margin: .8rem 0; } summary { cursor: pointer; color: var(--muted); }
 @media screen and (max-width: 640px) { body { padding: 1rem .8rem 2rem; }
   .wide { display: none; } .narrow { display: block; }
   .verdict .word { font-size: 1.5rem; } h2 { margin-top: 1.8rem; }
-  th, td { padding-right: .7rem; }
+  th, td { padding-right: .6rem; } table { font-size: .88rem; }
+  td.text { min-width: 6.5rem; }
   table.cards thead { display: none; } table.cards, table.cards tbody { display: block; }
   table.cards tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--lines); }
   table.cards td, table.cards th { display: block; border: 0; padding: .05rem .3rem;

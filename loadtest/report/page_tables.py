@@ -26,14 +26,20 @@ MEANINGS = {
 
 
 def limits(run: Run, about: Mapping[str, str]) -> str:
-    """Not kept ones first, the promises that hold in every scenario last."""
-    if not run.limits:
-        return "<p>This scenario sets no limits.</p>"
-    rows = [
-        _limit_row(limit, about)
-        for limit in sorted(run.limits, key=lambda x: (x.is_kept, is_promise(x)))
-    ]
-    return table(("Figure", "Was", "Wanted", "Kept", "Why this limit"), rows)
+    """Not kept ones first. Promises that hold in every scenario have rows only if they are not
+    kept: otherwise the checker's own table says as much."""
+    promised = [x.figure for x in run.limits if x.figure in BROKEN and x.is_kept]
+    shown = [limit for limit in run.limits if not (is_promise(limit) and limit.is_kept)]
+    rows = [_limit_row(limit, about) for limit in sorted(shown, key=lambda x: x.is_kept)]
+    text = (
+        table(("Figure", "Was", "Wanted", "Kept", "Why this limit"), rows)
+        if rows
+        else "<p>This scenario sets no limits of its own.</p>"
+    )
+    if promised:
+        names = ", ".join(said(name) for name in promised)
+        text += f'<p class="quiet">Kept as in every scenario, by the checker: {escape(names)}.</p>'
+    return text
 
 
 def _limit_row(limit: Limit, about: Mapping[str, str]) -> str:
@@ -246,13 +252,16 @@ def table(
     *,
     is_headed: bool = True,
     is_numeric: bool = False,
+    is_cards: bool | None = None,
 ) -> str:
-    """Numeric: all but the first column are numbers. Others become cards on a telephone."""
+    """Numeric: all but the first column are numbers. Cards: on a telephone each row stands by
+    itself; so do wide tables of words."""
+    is_cards = len(names) > 3 and not is_numeric if is_cards is None else is_cards
     css = ' class="number"' if is_numeric else ""
     cells = "".join(f"<th{css if n else ''}>{escape(name)}</th>" for n, name in enumerate(names))
     top = f"<thead><tr>{cells}</tr></thead>" if is_headed else ""
     body = "\n".join(rows)
-    css = "cards" if len(names) > 3 and not is_numeric else ""
+    css = "cards" if is_cards else ""
     return f'<div class="table"><table class="{css}">{top}<tbody>{body}</tbody></table></div>'
 
 

@@ -212,15 +212,16 @@ def total(run: Run, *picks: Pick) -> Series:
 
 
 def by_role(run: Run, pick: Pick) -> dict[str, Series]:
-    """Each role's share, all at the same times, thinned. Between a role's first and its last
-    sight a look without it leaves the whole sum unknown; before and after, it is not there."""
-    looks = _looks(run)
+    """Each role's share at the looks that told any, thinned (memory is not read at every look).
+    Between a role's first and its last sight a look without it leaves the whole sum unknown;
+    before and after, it is not there."""
+    looks = [sample for sample in _looks(run) if pick(sample)]
     roles = sorted({role for sample in looks for role in pick(sample)})
     seen = {r: [number for number, s in enumerate(looks) if r in pick(s)] for r in roles}
     columns: dict[str, list[tuple[float, float | None]]] = {role: [] for role in roles}
     for number, sample in enumerate(looks):
         values = pick(sample)
-        is_whole = bool(values) and not any(
+        is_whole = not any(
             role not in values and seen[role][0] < number < seen[role][-1] for role in roles
         )
         for role in roles:
@@ -272,16 +273,23 @@ def marks(run: Run) -> list[Mark]:
 
 
 def shown_marks(all_marks: Sequence[Mark], grid: Grid, limit: int, apart: float) -> list[Mark]:
-    """The largest changes that stand at least `apart` (a share of the axis) from one another."""
+    """The largest changes that stand at least `apart` (a share of the axis) from one another; of
+    equal ones those furthest from the rest."""
+    left = [mark for mark in all_marks if grid.begin <= mark.decision.at_s <= grid.end]
+    least = apart * (grid.end - grid.begin)
+    room = {mark.number: float("inf") for mark in left}
     chosen: list[Mark] = []
-    distance = apart * (grid.end - grid.begin)
-    inside = [mark for mark in all_marks if grid.begin <= mark.decision.at_s <= grid.end]
-    for mark in sorted(inside, key=lambda m: (-_change(m), m.number)):
-        if len(chosen) == limit:
+    while len(chosen) < limit:
+        left = [mark for mark in left if room[mark.number] >= least]
+        if not left:
             break
-        if all(abs(mark.decision.at_s - other.decision.at_s) >= distance for other in chosen):
-            chosen.append(mark)
-    return sorted(chosen, key=lambda m: m.number)
+        best = max(left, key=lambda mark: (_change(mark), room[mark.number], -mark.number))
+        chosen.append(best)
+        left.remove(best)
+        for mark in left:
+            distance = abs(mark.decision.at_s - best.decision.at_s)
+            room[mark.number] = min(room[mark.number], distance)
+    return sorted(chosen, key=lambda mark: mark.number)
 
 
 def job_sample(run: Run, limit: int = 60) -> list[Job]:

@@ -26,6 +26,8 @@ from loadtest.runs.data import Run, Sample
 
 POOL_COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
 MOST_MARKS = 12
+FAR_ABOVE = 4.0
+"""Arbitrary: a steady rate further above all that was reached would flatten the panel."""
 PANELS = 5
 HEIGHTS = (1.25, 1.15, 1.25, 1, 1)
 
@@ -85,7 +87,7 @@ def waiting_name(found: series.Occupancy) -> str:
 
 
 def replicas(axes: Axes, run: Run, grid: Grid, look: Look, *, with_marks: bool = True) -> None:
-    pools = [p for p in series.pools(run) if series.sampled(run, _wanted_or_ready, p).is_known]
+    pools = scaled_pools(run)
     marked: list[Mark] = []
     if with_marks:
         most, apart = (5, 0.06) if look.is_narrow else (MOST_MARKS, 0.024)
@@ -98,19 +100,33 @@ def replicas(axes: Axes, run: Run, grid: Grid, look: Look, *, with_marks: bool =
     _number(axes, marked)
 
 
+def scaled_pools(run: Run) -> list[str]:
+    """Pools whose scale was seen; those without a replica, wanted or ready, all the time only if
+    there are no others."""
+    known: list[str] = []
+    with_some: list[str] = []
+    for pool in series.pools(run):
+        ready = series.sampled(run, lambda sample: sample.replicas, pool)
+        wanted = series.sampled(run, lambda sample: sample.wanted, pool)
+        known += [pool] if ready.is_known or wanted.is_known else []
+        with_some += [pool] if ready.highest or wanted.highest else []
+    return with_some or known
+
+
 def _replica_lines(axes: Axes, run: Run, pools: Sequence[str], room: float) -> None:
     """One pool: ready as an area, wanted upon it. Several: a colour each, as many as can be
     told apart."""
     is_alone = len(pools) == 1
     highest = 0.0
     entries: list[tuple[str, Artist]] = []
-    for pool, colour in zip(pools, POOL_COLOURS, strict=False):
+    # Pools at the same height lie upon one another: each is thinner than the one below it.
+    for pool, colour, width in zip(pools, POOL_COLOURS, (3.6, 2.4, 1.6, 0.9), strict=False):
         ready = series.sampled(run, lambda sample: sample.replicas, pool)
         wanted = series.sampled(run, lambda sample: sample.wanted, pool)
         if is_alone:
             canvas.area(axes, ready, colour, step=True, alpha=0.18)
         else:
-            canvas.line(axes, ready, colour, step=True)
+            canvas.line(axes, ready, colour, width=width, step=True)
         canvas.line(axes, wanted, INK if is_alone else colour, style=":", step=True)
         highest = max(highest, ready.highest or 0, wanted.highest or 0)
         entries.append(("ready" if is_alone else words.short(pool, 14), canvas.stroke(colour)))
@@ -150,7 +166,7 @@ def done(axes: Axes, run: Run, grid: Grid) -> None:
     canvas.area(axes, ended, GREEN, step=True)
     entries: list[tuple[str, Artist]] = []
     steady = run.calibration.get("steady_jobs_per_s")
-    if steady:
+    if steady and steady <= FAR_ABOVE * (ended.highest or 0):
         axes.axhline(steady, color=INK, linewidth=1.2, linestyle=":")
         entries = [("steady rate, measured before", canvas.stroke(INK, ":", 1.3))]
     canvas.counts_axis(axes, max(ended.highest or 0, steady or 0), whole=False)
@@ -225,7 +241,3 @@ def _ready(sample: Sample) -> dict[str, float]:
 
 def _unacked(sample: Sample) -> dict[str, float]:
     return dict(sample.unacked)
-
-
-def _wanted_or_ready(sample: Sample) -> dict[str, float]:
-    return {**sample.wanted, **sample.replicas}

@@ -107,6 +107,12 @@ def test_a_role_that_one_look_missed_leaves_that_looks_whole_sum_open() -> None:
     }
 
 
+def test_a_look_that_did_not_read_memory_is_no_gap_in_it() -> None:
+    looks = [Sample(float(n), memory={"store": 5} if n % 3 == 0 else {}) for n in range(7)]
+    found = series.by_role(replace(EMPTY, samples=tuple(looks)), lambda s: s.memory)
+    assert found == {"store": Series((0.0, 3.0, 6.0), (5, 5, 5))}
+
+
 def test_while_uploads_have_no_record_yet_the_records_do_not_tell_what_waits() -> None:
     whole = example_run()
     cut = replace(
