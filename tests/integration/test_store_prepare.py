@@ -18,7 +18,7 @@ from marea.clock import SystemClock
 from marea.errors import StoreUnavailable
 from marea.settings import StoreSettings
 from marea.storage.inspection import Finding, inspect_store
-from marea.storage.naming import intent_key, probe_key
+from marea.storage.naming import intent_key, load_reports_prefix, probe_key
 from marea.storage.policies import PROCESSES
 from marea.storage.prepare import Step, Wishes, prepare_store, wait_for_answer
 from marea.up.minio_server import MinioServer, webhook_environment
@@ -257,18 +257,28 @@ def test_a_store_that_is_no_minio_gets_all_but_users(moto_url: str) -> None:
 ALLOWED, DENIED = "", "AccessDenied"
 TABLE = {
     # (call, bucket, key): who may
-    ("put_object", "in", "a.jpg"): {"gateway", "uploader"},
+    ("put_object", "in", "a.jpg"): {"gateway", "uploader", "loadtest"},
     ("get_object", "in", "there.jpg"): set(PROCESSES),
     # The worker's policy does not name it; MinIO lets whoever lists list versions too.
     ("list_object_versions", "in", ""): set(PROCESSES),
     ("list_objects_v2", "in", ""): set(PROCESSES),
     ("get_bucket_versioning", "in", ""): set(PROCESSES),
-    ("get_object_tagging", "in", "there.jpg"): {"gateway", "reconciler", "uploader"},
+    ("get_object_tagging", "in", "there.jpg"): {
+        "gateway",
+        "reconciler",
+        "uploader",
+        "loadtest",
+    },
     ("delete_object", "in", "there.jpg"): set(),
     ("put_object", "out", "a_processed.jpg"): {"worker", "reconciler"},
     ("put_object", "out", RECORD): {"worker", "reconciler"},
     ("put_object", "out", intent_key(".marea/", "0" * 32)): {"gateway", "worker", "reconciler"},
     ("put_object", "out", probe_key(".marea/")): {"gateway", "worker", "reconciler"},
+    ("put_object", "out", f"{load_reports_prefix('.marea/')}spike-1/run.json"): {
+        "worker",
+        "reconciler",
+        "loadtest",
+    },
     ("get_object", "out", "there.jpg"): set(PROCESSES),
     ("list_objects_v2", "out", ""): set(PROCESSES),
     ("delete_object", "out", "there.jpg"): {"reconciler"},

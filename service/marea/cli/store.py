@@ -40,8 +40,8 @@ def prepare(
         None,
         exists=True,
         file_okay=False,
-        help="Folder with a file for each user (gateway, worker, reconciler, uploader) that"
-        " holds its secret, as a mounted Secret does; needs MinIO's admin API.",
+        help="Folder with a file for each user (gateway, worker, reconciler, uploader,"
+        " loadtest) that holds its secret, as a mounted Secret does; needs MinIO's admin API.",
     ),
     user_prefix: str = typer.Option(
         "marea-", help="Access key ids are this and the process's name."
@@ -146,7 +146,7 @@ def try_it(
 def policies(
     context: typer.Context,
     process: str | None = typer.Argument(
-        None, help="gateway, worker, reconciler or uploader; without it, all of them."
+        None, help="gateway, worker, reconciler, uploader or loadtest; without it, all of them."
     ),
     as_json: bool = JsonFlag,
 ) -> None:

@@ -8,6 +8,7 @@ name, two jobs never share a record, whatever their keys have in common.
     .marea/records/<bucket>/<stem>!<pipeline>.<job id>
     .marea/intents/<job id>
     .marea/probe
+    .marea/loadtest/<scenario>-<time>/<file>
 
 `!` is the lowest printable character that every store takes, so the records of `photos` come
 before those of `photos-2024` and of `photos/…`, as the uploads do; with `@` the records of
@@ -93,6 +94,11 @@ def intent_key(reserved_prefix: str, job_id: str) -> str:
 def intents_prefix(reserved_prefix: str) -> str:
     """What the names of all intents begin with."""
     return f"{reserved_prefix}intents/"
+
+
+def load_reports_prefix(reserved_prefix: str) -> str:
+    """Where load runs in a cluster leave their reports. The platform itself never looks there."""
+    return f"{reserved_prefix}loadtest/"
 
 
 def probe_key(reserved_prefix: str) -> str:

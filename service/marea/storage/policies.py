@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from marea.storage.naming import intents_prefix, probe_key
+from marea.storage.naming import intents_prefix, load_reports_prefix, probe_key
 
-PROCESSES = ("gateway", "worker", "reconciler", "uploader")
+PROCESSES = ("gateway", "worker", "reconciler", "uploader", "loadtest")
 """Who has a user of its own. The uploader is no process: it stands for whoever uploads, and
-for the test after an installation."""
+for the test after an installation. The load test is an uploader that leaves a report."""
 
 Document = dict[str, Any]
 
@@ -40,6 +40,12 @@ def policy_documents(
     """The policy of each of `PROCESSES`."""
     results = [results_bucket]
     probe = _statement(["s3:PutObject"], _arns(results, probe_key(reserved_prefix)))
+    reports = _arns(results, f"{load_reports_prefix(reserved_prefix)}*")
+    uploader = (
+        _on_buckets([*source_buckets, results_bucket], (*_LOOK_AT_VERSIONS, *_LOCATE)),
+        _on_objects(source_buckets, (*_READ_VERSIONS, *_READ_TAGS, *_UPLOAD)),
+        _on_objects(results, _READ_VERSIONS),
+    )
     return {
         "gateway": _document(
             _on_buckets(source_buckets, _LOOK_AT_VERSIONS),
@@ -61,11 +67,8 @@ def policy_documents(
             _on_objects(source_buckets, (*_READ_VERSIONS, *_READ_TAGS)),
             _on_objects(results, (*_READ_VERSIONS, "s3:PutObject", "s3:DeleteObject")),
         ),
-        "uploader": _document(
-            _on_buckets([*source_buckets, results_bucket], (*_LOOK_AT_VERSIONS, *_LOCATE)),
-            _on_objects(source_buckets, (*_READ_VERSIONS, *_READ_TAGS, *_UPLOAD)),
-            _on_objects(results, _READ_VERSIONS),
-        ),
+        "uploader": _document(*uploader),
+        "loadtest": _document(*uploader, _statement(["s3:PutObject"], reports)),
     }
 
 

@@ -42,7 +42,8 @@ def test_all_that_is_wrong_with_the_users_is_told_at_once(tmp_path: Path) -> Non
         read_users(tmp_path, "marea-")
     assert refused.value.problems == [
         f"{tmp_path}/worker: a secret of fewer than 8 characters",
-        f"{tmp_path}/workers: not a user of Marea's; one of gateway, worker, reconciler, uploader",
+        f"{tmp_path}/workers: not a user of Marea's; one of gateway, worker, reconciler, uploader,"
+        " loadtest",
     ]
 
 
@@ -56,7 +57,7 @@ def test_policies_are_printed_for_whoever_makes_the_users_by_hand(shell: Command
     one = json.loads(shell.run("store", "policies", "worker").out)
     assert "arn:aws:s3:::scans/*" in str(one)
     everyone = json.loads(shell.run("store", "policies", "--json").out)
-    assert list(everyone) == ["gateway", "worker", "reconciler", "uploader"]
+    assert list(everyone) == ["gateway", "worker", "reconciler", "uploader", "loadtest"]
     assert everyone["worker"] == one
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from marea.storage.naming import intent_key, probe_key
+from marea.storage.naming import intent_key, load_reports_prefix, probe_key
 from marea.storage.policies import PROCESSES, normal_document, policy_documents
 
 DOCUMENTS = policy_documents(("uploads", "more"), "results", ".marea/")
 INTENT = f"arn:aws:s3:::results/{intent_key('.marea/', '0' * 32)}"
 PROBE = f"arn:aws:s3:::results/{probe_key('.marea/')}"
+REPORT = f"arn:aws:s3:::results/{load_reports_prefix('.marea/')}spike-1/report.html"
 RECORD = "arn:aws:s3:::results/.marea/records/uploads/a.jpg!grayscale.0"
 
 
@@ -59,10 +60,24 @@ def test_nobody_but_the_reconciler_deletes_and_it_never_an_upload() -> None:
         ("reconciler", "arn:aws:s3:::uploads/a.jpg", False),
         ("uploader", "arn:aws:s3:::more/a.jpg", True),
         ("uploader", RECORD, False),
+        ("uploader", REPORT, False),
+        ("loadtest", "arn:aws:s3:::more/a.jpg", True),
+        ("loadtest", REPORT, True),
+        ("loadtest", RECORD, False),
+        ("loadtest", INTENT, False),
+        ("loadtest", PROBE, False),
+        ("loadtest", "arn:aws:s3:::results/a.jpg", False),
     ],
 )
 def test_who_writes_what(process: str, resource: str, may: bool) -> None:
     assert allows(process, "s3:PutObject", resource) == may
+
+
+@pytest.mark.parametrize("action", ["s3:GetObjectVersion", "s3:ListBucketVersions"])
+def test_a_load_test_may_read_all_that_its_checker_judges(action: str) -> None:
+    below = "/a.jpg" if "Object" in action else ""
+    for bucket in ("uploads", "results"):
+        assert allows("loadtest", action, f"arn:aws:s3:::{bucket}{below}")
 
 
 def test_nobody_reaches_a_bucket_whose_name_begins_alike() -> None:
