@@ -33,10 +33,12 @@ def check_store(
     *,
     source_buckets: Sequence[str],
     results_bucket: str,
+    prefix: str = "",
 ) -> Verdict:
-    """Collect and judge. Raises `HistoryError` with nothing to check, or botocore's errors."""
+    """Collect and judge; with `prefix` what is under it alone. Raises `HistoryError` with nothing
+    to check, or botocore's errors."""
     client = open_client(address)
-    found = collect(client, source_buckets, results_bucket)
+    found = collect(client, source_buckets, results_bucket, prefix)
     return judge(history, found.source_versions, found.result_versions, found.records)
 
 
@@ -52,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             address,
             source_buckets=options.source or ["uploads"],
             results_bucket=options.results,
+            prefix=options.prefix,
         )
     except (HistoryError, ClientError, BotoCoreError) as exc:
         print(f"not checked: {exc}", file=sys.stderr)
@@ -79,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         "--source", action="append", help="source bucket, may be repeated (default: uploads)"
     )
     parser.add_argument("--results", default="results", help="results bucket")
+    parser.add_argument(
+        "--prefix", default="", help="judge uploads under it alone, where others use the bucket too"
+    )
     parser.add_argument("--json", action="store_true", help="the whole verdict as JSON")
     return parser
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -64,10 +64,18 @@ def open_client(address: StoreAddress, connections: int = 2 * THREADS) -> Any:
     )
 
 
-def collect(client: Any, source_buckets: Iterable[str], results_bucket: str) -> Collected:
-    """One look at all of it. The caller waits for the run to settle first."""
+def collect(
+    client: Any, source_buckets: Sequence[str], results_bucket: str, prefix: str = ""
+) -> Collected:
+    """One look at all of it, or at the uploads under `prefix` with their results and records: a
+    bucket that others use too. The caller waits for the run to settle first."""
+    under = [prefix, *(f"{RECORDS_PREFIX}{bucket}/{prefix}" for bucket in source_buckets)]
     with ThreadPoolExecutor(THREADS) as threads:
-        rows = list(_list_versions(client, results_bucket))
+        rows = [
+            row
+            for each in (under if prefix else [""])
+            for row in _list_versions(client, results_bucket, each)
+        ]
         records = [row for row in rows if row["Key"].startswith(RECORDS_PREFIX)]
         results = [row for row in rows if not row["Key"].startswith(RESERVED_PREFIX)]
         writes = Counter(row["Key"] for row in records if not row["is_delete_marker"])
@@ -76,7 +84,7 @@ def collect(client: Any, source_buckets: Iterable[str], results_bucket: str) -> 
             source_versions=[
                 _source_version(bucket, row)
                 for bucket in source_buckets
-                for row in _list_versions(client, bucket)
+                for row in _list_versions(client, bucket, prefix)
             ],
             result_versions=list(
                 threads.map(lambda row: _result_version(client, results_bucket, row), results)
@@ -90,14 +98,14 @@ def collect(client: Any, source_buckets: Iterable[str], results_bucket: str) -> 
         )
 
 
-def _list_versions(client: Any, bucket: str) -> Iterator[dict[str, Any]]:
+def _list_versions(client: Any, bucket: str, prefix: str = "") -> Iterator[dict[str, Any]]:
     """Versions and delete markers in one sequence: by key, newest version first.
 
     The API answers them in two lists. The order of versions is the listing's own and never
     that of clocks; of the markers only the current one has a place that matters, the head of
     its key, and the others follow the key's versions of the page.
     """
-    pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket)
+    pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
     for page in pages:
         versions = [{**row, "is_delete_marker": False} for row in page.get("Versions", [])]
         markers = [{**row, "is_delete_marker": True} for row in page.get("DeleteMarkers", [])]

@@ -119,7 +119,7 @@ def _measure(plan: Plan, client: Any, draft: Draft, console: Console) -> None:
 
         measure.upload_at_once(plan.target, load, history, draft.calibration_prefix, advance)
     with bar(console, "their results", load.measure.steady_jobs) as show:
-        _wait(plan, client, lambda left: show(sent[0] - left, ""))
+        _wait(plan, client, draft, lambda left: show(sent[0] - left, ""))
     source, results = plan.target.source_bucket, plan.target.results_bucket
     jobs = read_endings(client, source, results, draft.calibration_prefix, began_at=began_at)
     rate_of_pool = throughput([job.finished_s for job in jobs], STEADY_SHARES)
@@ -167,17 +167,18 @@ def _settle(plan: Plan, client: Any, draft: Draft, console: Console) -> None:
     if not count:
         return
     with bar(console, "results", count) as show:
-        draft.settled_at = _wait(plan, client, lambda left: show(max(0, count - left), ""))
+        draft.settled_at = _wait(plan, client, draft, lambda left: show(max(0, count - left), ""))
     if draft.settled_at is None:
         draft.notes.append(
             f"Some uploads had no record {plan.scenario.load.settle_s:.0f} s after the load."
         )
 
 
-def _wait(plan: Plan, client: Any, tell: Callable[[int], None]) -> float | None:
+def _wait(plan: Plan, client: Any, draft: Draft, tell: Callable[[int], None]) -> float | None:
     return wait_until_settled(
         client,
         plan.target,
+        draft.prefix,
         lambda: history_of(plan.folder),
         plan.scenario.load.settle_s,
         tell,

@@ -43,7 +43,7 @@ def gather(plan: Plan, client: Any, draft: Draft, sampler: Sampler, console: Con
         sends = load_rows(plan.folder / SENDS_FILE, Send)
         jobs = _jobs(plan, client, draft, console)
         with console.status("The checker reads every result …"):
-            checker = _checked(plan)
+            checker = _checked(plan, draft)
     except (ClientError, BotoCoreError, HistoryError, RunError) as exc:
         notes.append(f"Not judged: {exc}")
     decisions: list[Decision] = []
@@ -114,12 +114,13 @@ def _jobs(plan: Plan, client: Any, draft: Draft, console: Console) -> list[Job]:
         )
 
 
-def _checked(plan: Plan) -> dict[str, Any]:
+def _checked(plan: Plan, draft: Draft) -> dict[str, Any]:
     verdict = check_store(
         load_history(plan.folder / HISTORY_FILE),
         plan.target.store,
         source_buckets=[plan.target.source_bucket],
         results_bucket=plan.target.results_bucket,
+        prefix=draft.prefix,
     )
     return verdict.summary()
 

@@ -24,13 +24,13 @@ def check_target(client: Any, target: Target, load: Load) -> None:
     for bucket in (target.source_bucket, target.results_bucket):
         _check_bucket(client, target, bucket)
     if not target.gateway_url:
-        if needed := sorted(set(load.ways) - {"s3"}):
+        if needed := sorted(load.gateway_ways):
             raise NotReady(
                 f"this scenario uploads by {' and '.join(needed)}, which goes through the gateway,"
                 " and no gateway is known: set LOADTEST_GATEWAY_URL and LOADTEST_API_TOKEN"
             )
         return
-    _check_gateway(target, needs_token=bool(set(load.ways) - {"s3"}))
+    _check_gateway(target, needs_token=bool(load.gateway_ways))
 
 
 def _check_bucket(client: Any, target: Target, bucket: str) -> None:
@@ -69,7 +69,7 @@ def _check_gateway(target: Target, *, needs_token: bool) -> None:
         answer = httpx.get(
             f"{target.gateway_url}/v1/jobs?limit=1", headers=headers, timeout=TIMEOUT_S
         )
-    except httpx.HTTPError as exc:
+    except (httpx.HTTPError, httpx.InvalidURL) as exc:
         raise NotReady(
             f"no gateway answers at {target.gateway_url} ({type(exc).__name__}): check"
             " LOADTEST_GATEWAY_URL"
@@ -83,4 +83,9 @@ def _check_gateway(target: Target, *, needs_token: bool) -> None:
         raise NotReady(
             f"the gateway at {target.gateway_url} is not ready: {answer.status_code}"
             f" {answer.text[:200]}"
+        )
+    if answer.status_code not in (200, 401, 403):
+        raise NotReady(
+            f"what answers at {target.gateway_url} is no gateway ({answer.status_code} to"
+            " /v1/jobs): check LOADTEST_GATEWAY_URL"
         )

@@ -20,11 +20,13 @@ PAUSE_SHARE = 4.0
 def wait_until_settled(
     client: Any,
     target: Target,
+    prefix: str,
     history: Callable[[], Sequence[Operation]],
     timeout_s: float,
     tell: Callable[[int], None],
 ) -> float | None:
-    """Seconds since the epoch at which nothing was open any more; None after `timeout_s`.
+    """Seconds since the epoch at which nothing under `prefix` was open any more; None after
+    `timeout_s`.
 
     `tell` hears after each look how many uploads are open.
     """
@@ -34,7 +36,7 @@ def wait_until_settled(
         began, looked_at = time.monotonic(), time.time()
         try:
             still_open = open_uploads(
-                client, operations, target.source_bucket, target.results_bucket
+                client, operations, target.source_bucket, target.results_bucket, prefix
             )
         except (ClientError, BotoCoreError):
             still_open = ["unknown"]  # a store may be on its way back

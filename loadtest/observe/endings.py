@@ -34,7 +34,8 @@ def read_endings(
         (row["Key"], _version(row)): row["LastModified"].timestamp()
         for row in _rows(client, "list_object_versions", "Versions", source_bucket, prefix)
     }
-    rows = _rows(client, "list_objects_v2", "Contents", results_bucket, RECORDS_PREFIX)
+    records = f"{RECORDS_PREFIX}{source_bucket}/{prefix}"
+    rows = _rows(client, "list_objects_v2", "Contents", results_bucket, records)
     with ThreadPoolExecutor(THREADS) as threads:
 
         def read(row: dict[str, Any]) -> Job | None:
