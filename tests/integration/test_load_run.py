@@ -90,9 +90,7 @@ def test_a_short_peak_is_accepted_worked_off_and_judged_and_its_report_is_writte
     assert (len(run.sends), figures["uploads"], figures["failed_uploads"]) == (planned, planned, 0)
     assert run.checker["valid"]
     assert run.checker["checked"] == planned
-    assert [run.checker[kind] for kind in ("lost", "duplicated", "wrong", "out_of_order")] == [
-        0
-    ] * 4
+    assert [run.checker[kind] for kind in VIOLATIONS] == [0] * len(VIOLATIONS)
     assert {send.way for send in run.sends} == {"s3", "presigned", "job"}
     assert_seen_from_outside(run)
     body = json.loads(ended.stdout)
