@@ -17,7 +17,7 @@ from loadtest.report.summary import summary_png
 from loadtest.report.verdict import verdict_of
 from loadtest.runs.data import Run
 from loadtest.runs.figures import ABOUT, figures_of
-from loadtest.runs.folder import load_run
+from loadtest.runs.folder import RunError, load_run
 
 
 class FolderError(Exception):
@@ -77,6 +77,8 @@ def _load(folder: Path) -> Run:
         raise FolderError(f"{folder} is no folder; name the folder that a load run wrote")
     try:
         return load_run(folder)
+    except RunError as exc:
+        raise FolderError(str(exc)) from exc
     except (OSError, ValueError, KeyError, TypeError) as exc:
         said = str(exc) or type(exc).__name__
         raise FolderError(f"{folder} holds no load run that can be read: {said}") from exc

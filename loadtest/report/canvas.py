@@ -23,13 +23,15 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from loadtest.report import words
-from loadtest.report.series import Grid, Series, only_changes
+from loadtest.report.series import Grid, Series, only_changes, thin
 
 INK, MUTED, LINES, PAPER = "#1b1f24", "#5b6471", "#e2e6ea", "#fefefe"
 BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 SKY, PURPLE, YELLOW, GREY = "#56b4e9", "#cc79a7", "#f0e442", "#8a929b"
 
 PNG_DPI = 200
+MOST_CORNERS = 1000
+"""Of one line. Arbitrary: more than there are pixels, and few enough for the page's size."""
 Dash = Literal["-", ":", "--"]
 NAN = float("nan")
 
@@ -252,7 +254,7 @@ def _points(series: Series, *, step: bool) -> tuple[list[float], list[float]]:
     """Steps are drawn as their corners, so that an area and its edge end at the same place."""
     if not step:
         return list(series.at), floats(series.values)
-    thinner = only_changes(series)
+    thinner = thin(only_changes(series), MOST_CORNERS)
     at, values = list(thinner.at), floats(thinner.values)
     corners_at, corners = at[:1], values[:1]
     for number in range(1, len(at)):

@@ -86,7 +86,11 @@ def differences(a: Run, b: Run) -> list[str]:
     found = []
     if a.scenario != b.scenario:
         found.append(f"other scenarios: {a.scenario} and {b.scenario}")
-    found += _unlike("the load's shape", a.shape, b.shape)
+    shapes = [words.plain(run.shape.get("name")) for run in (a, b)]
+    if shapes[0] != shapes[1]:
+        found.append(f"other shapes: {shapes[0]} and {shapes[1]}")
+    else:
+        found += _unlike("the load's shape", a.shape, b.shape)
     machine = ("cpu_count", "cpu_model", "memory_bytes")
     found += _unlike(
         "the machine",
@@ -107,16 +111,16 @@ def _unlike(
     unlike = []
     for name in sorted({*a, *b}):
         one, other = a.get(name), b.get(name)
-        if one == other:
+        if one == other or _are_near(one, other, within):
             continue
-        if isinstance(one, int | float) and isinstance(other, int | float):
-            if abs(one - other) <= within * max(abs(one), abs(other)):
-                continue
-            pair = f"{words.figure(name, one)} and {words.figure(name, other)}"
-        else:
-            pair = f"{words.plain(one)} and {words.plain(other)}"
-        unlike.append(f"{name} {pair}")
+        unlike.append(f"{name} {words.setting(name, one)} and {words.setting(name, other)}")
     return [f"{what} differs: {', '.join(unlike)}"] if unlike else []
+
+
+def _are_near(one: object, other: object, within: float) -> bool:
+    if not (isinstance(one, int | float) and isinstance(other, int | float)):
+        return False
+    return abs(one - other) <= within * max(abs(one), abs(other))
 
 
 def _warning(found: Sequence[str]) -> str:

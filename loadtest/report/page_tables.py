@@ -145,7 +145,7 @@ def setting(run: Run) -> str:
     ]
     rows = [
         f"<tr>{_cell(title if number == 0 else '', 'fixed quiet')}{_cell(_spaced(name), 'fixed')}"
-        f"{_cell(_setting(name, value), 'text')}</tr>"
+        f"{_cell(words.setting(name, value), 'text')}</tr>"
         for title, values in parts
         for number, (name, value) in enumerate(values.items())
     ]
@@ -296,11 +296,6 @@ def _tally(counts: Counter[str]) -> str:
 
 def _without_name(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name != "name"}
-
-
-def _setting(name: str, value: Any) -> str:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return words.figure(name, value) if is_number else words.plain(value)
 
 
 def _spaced(name: str) -> str:

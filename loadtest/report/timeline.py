@@ -188,7 +188,12 @@ def _number(axes: Axes, marked: Sequence[Mark]) -> None:
             fontsize="small",
             color="white",
             fontweight="bold",
-            bbox={"boxstyle": "circle,pad=0.22", "facecolor": "#4a5560", "linewidth": 0},
+            bbox={
+                # A circle around three digits would cover its neighbours.
+                "boxstyle": "circle,pad=0.22" if mark.number < 100 else "round,pad=0.3",
+                "facecolor": "#4a5560",
+                "linewidth": 0,
+            },
         )
 
 

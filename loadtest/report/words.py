@@ -104,7 +104,7 @@ def short(text: str, limit: int) -> str:
 
 
 def plain(value: Any) -> str:
-    """A setting of shape, target or machine, as text."""
+    """Whatever a run's settings hold, as text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
@@ -116,6 +116,7 @@ def plain(value: Any) -> str:
     return UNKNOWN if value is None else str(value)
 
 
-def settings_line(settings: Mapping[str, Any]) -> str:
-    """A shape's settings in one line, without its name."""
-    return ", ".join(f"{name} {plain(value)}" for name, value in settings.items() if name != "name")
+def setting(name: str, value: Any) -> str:
+    """A setting of shape, target or machine, a number with the unit of its name."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return figure(name, value) if is_number else plain(value)
