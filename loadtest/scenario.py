@@ -47,7 +47,15 @@ class Keys(_Part):
         1.0, ge=0, le=5, description="Zipf exponent of folders and of keys: 0 = all alike"
     )
     new_versions: Share = Field(0.0, description="share of uploads that replace an earlier one")
-    repeats: Share = Field(0.0, description="share that send the same content to its key again")
+    repeats: Share = Field(
+        0.0, description="share that send what their key was sent last, once more"
+    )
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> Keys:
+        if self.new_versions + self.repeats > 1:
+            raise ValueError("new_versions and repeats together are more than 1")
+        return self
 
 
 class Measure(_Part):
@@ -104,7 +112,7 @@ class Load(_Part):
             return value
         settings = dict(value)
         name = settings.pop("name", None)
-        if name not in SHAPES:
+        if not isinstance(name, str) or name not in SHAPES:
             raise ValueError(f"name: {name!r} is none of {', '.join(SHAPES)}")
         return SHAPES[name].model_validate(settings)
 
@@ -121,6 +129,18 @@ class Load(_Part):
         if unknown := sorted(set(weights) - set(KINDS)):
             raise ValueError(f"{unknown[0]!r} is none of {', '.join(KINDS)}")
         return weights
+
+    @field_validator("shape")
+    @classmethod
+    def _sends_something(cls, shape: Shape) -> Shape:
+        if not shape.highest_per_s > 0:
+            raise ValueError("its rate is 0 all the time, so that nothing is ever sent")
+        return shape
+
+    @property
+    def gateway_ways(self) -> tuple[Way, ...]:
+        """Those ways of this load that need a gateway."""
+        return tuple(way for way, weight in self.ways.items() if weight > 0 and way != "s3")
 
     @model_validator(mode="after")
     def _measured(self) -> Load:

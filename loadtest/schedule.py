@@ -102,15 +102,19 @@ class _Draw:
         ranks = range(1, load.keys.folders + 1)
         self._folders = _Weighted({f"{n:04}": n**-load.keys.skew for n in ranks})
         self._earlier: list[Arrival] = []
+        """Of each key its latest upload, in the order of the first ones."""
 
     def arrival(self, number: int, at_s: float) -> Arrival:
         way = self._ways.pick(self._chance)
         share = self._chance.random()
         if way != "job" and self._earlier and share < self._keys.new_versions + self._keys.repeats:
-            first = self._earlier[self._rank(len(self._earlier))]
+            place = self._rank(len(self._earlier))
+            latest = self._earlier[place]
             is_new = share < self._keys.new_versions
-            serial = number if is_new else first.serial
-            return Arrival(number, at_s, way, first.kind, first.key, serial)
+            serial = number if is_new else latest.serial
+            again = Arrival(number, at_s, way, latest.kind, latest.key, serial)
+            self._earlier[place] = again
+            return again
         # A pipeline of the client's choice is one for pictures.
         kinds = self._pictures if way == "job" else self._kinds
         kind = kinds.pick(self._chance)
@@ -118,7 +122,6 @@ class _Draw:
         key = f"{self._prefix}{folder}/{kind}-{number:06}.{KINDS[kind].extension}"
         arrival = Arrival(number, at_s, way, kind, key, number)
         if way != "job":
-            # The content of a key that is sent again is what its last sender sent, by number.
             self._earlier.append(arrival)
         return arrival
 
@@ -145,6 +148,11 @@ class _Weighted(Generic[Name]):
 
     def pick(self, chance: random.Random) -> Name:
         return self._names[bisect.bisect_right(self._sums, chance.random() * self._sums[-1])]
+
+
+def part_of(arrivals: Sequence[Arrival], rank: int, of: int) -> list[Arrival]:
+    """What the process `rank` of so many sends: all of them together send each upload once."""
+    return [arrival for arrival in arrivals if arrival.number % of == rank]
 
 
 def shares(arrivals: Sequence[Arrival]) -> Iterator[tuple[Way, list[Arrival]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
 import psutil
@@ -66,7 +66,10 @@ class ProcessSource:
 
     name = "processes"
 
-    def __init__(self) -> None:
+    def __init__(
+        self, processes: Callable[[], Iterable[psutil.Process]] = psutil.process_iter
+    ) -> None:
+        self._processes = processes
         self._known: dict[int, tuple[float, str, list[str]]] = {}
         """Pid -> when it was made, role, words."""
         self._cpu: dict[tuple[int, float], float] = {}
@@ -75,8 +78,7 @@ class ProcessSource:
         self._weighed_at = 0.0
 
     def fill(self, look: Look) -> None:
-        processes = list(psutil.process_iter())
-        roles = self._roles(processes)
+        roles = self._roles(self._processes())
         self._fill_cpu(look, roles)
         self._fill_workers(look, roles)
         if monotonic() - self._weighed_at >= MEMORY_EVERY_S:

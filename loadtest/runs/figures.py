@@ -8,7 +8,7 @@ is told by records and listings.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
@@ -93,8 +93,9 @@ def _of_sends(run: Run) -> dict[str, float | None]:
     took = [send.done_s - send.due_s for send in run.sends if send.outcome == "ok"]
     return {
         "uploads": float(len(took)),
-        "failed_uploads": float(len(run.sends) - len(took)),
-        "problems": float(sum(bool(send.problem) for send in run.sends)),
+        # Where nothing was sent, or its lines could not be read, nobody knows what failed.
+        "failed_uploads": float(len(run.sends) - len(took)) if run.sends else None,
+        "problems": float(sum(bool(send.problem) for send in run.sends)) if run.sends else None,
         "late_share": sum(each > LATE_S for each in late) / len(late) if late else None,
         "late_p99_s": percentile(late, 0.99),
         **{f"put_p{n}_s": percentile(took, n / 100) for n in (50, 95, 99)},
@@ -108,11 +109,12 @@ def _of_jobs(jobs: Sequence[Job]) -> dict[str, float | None]:
     service = _differences((job.started_s, job.finished_s) for job in jobs)
     latency = [job.latency_s for job in jobs if job.latency_s is not None]
     states = {
-        state: sum(job.state == state for job in jobs) for state in ("done", "rejected", "dead")
+        state: float(sum(job.state == state for job in jobs)) if jobs else None
+        for state in ("done", "rejected", "dead")
     }
     return {
         "jobs": float(len(jobs)),
-        **{state: float(count) for state, count in states.items()},
+        **states,
         "accepted_p50_s": percentile(accepted, 0.5),
         "accepted_p99_s": percentile(accepted, 0.99),
         "waited_p50_s": percentile(waited, 0.5),
@@ -180,8 +182,9 @@ def most_within(times: Sequence[float], window_s: float) -> float | None:
     ordered = sorted(times)
     if not ordered:
         return None
+    # Without its end: ten a second, evenly spaced, are ten and not eleven.
     most = max(
-        bisect_right(ordered, at_s + window_s) - number for number, at_s in enumerate(ordered)
+        bisect_left(ordered, at_s + window_s) - number for number, at_s in enumerate(ordered)
     )
     return most / window_s
 

@@ -24,7 +24,7 @@ from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from loadtest.scenario import ScenarioError, load_scenario
-from loadtest.schedule import draw_schedule
+from loadtest.schedule import draw_schedule, part_of
 from loadtest.target import target_of
 from loadtest.users.line import Line
 from loadtest.users.notebook import REPORTED, Notebook
@@ -83,7 +83,7 @@ def prepare(environment: Environment, **_: Any) -> None:
         raise SystemExit("\n".join(exc.problems)) from exc
     except ValueError as exc:
         raise SystemExit(str(exc)) from exc
-    if not target.gateway_url and set(load.ways) - {"s3"}:
+    if not target.gateway_url and load.gateway_ways:
         raise SystemExit(
             "this scenario uploads through the gateway, and none is known: set"
             " LOADTEST_GATEWAY_URL and LOADTEST_API_TOKEN"
@@ -153,7 +153,7 @@ def _begin_as_told(msg: Any, **_: Any) -> None:
 
 def _take_part(session: Session, began_at: float, rank: int, of: int, prefix: str) -> None:
     arrivals = draw_schedule(session.load, prefix, _factors[0] if _factors else 1.0)
-    session.line.begin([each for each in arrivals if each.number % of == rank], began_at)
+    session.line.begin(part_of(arrivals, rank, of), began_at)
 
 
 _runners: list[Any] = []
