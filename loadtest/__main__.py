@@ -1,7 +1,7 @@
 """`python -m loadtest`: load a platform and judge it; see what loads there are.
 
-Exit status of `run`: 0 every limit was kept, 1 some was not, 2 it could not be run, 130
-interrupted (the report is written all the same).
+Exit status of `run`: 0 every limit was kept, 1 some was not, 2 it could not be run or its report
+not be stored, 130 interrupted (the report is written all the same).
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from loadtest.collect import open_client
 from loadtest.conduct.conduct import conduct
 from loadtest.conduct.generator import GeneratorFailed
 from loadtest.conduct.plan import Plan
 from loadtest.conduct.preflight import NotReady
+from loadtest.conduct.readiness import wait_until_ready
 from loadtest.conduct.shown import open_console
+from loadtest.conduct.store_report import NotStored, check_place, read_place, store_report
 from loadtest.evidence import VIOLATIONS
 from loadtest.files import KINDS
 from loadtest.platform import Platform, PlatformError, load_environment
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.command(options))
     except ScenarioError as exc:
         print("\n".join(exc.problems), file=sys.stderr)
-    except (NotReady, GeneratorFailed, PlatformError, ValueError) as exc:
+    except (NotReady, NotStored, GeneratorFailed, PlatformError, ValueError) as exc:
         print(exc, file=sys.stderr)
     except KeyboardInterrupt:
         print("interrupted before there was a run to report", file=sys.stderr)
@@ -101,6 +104,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--broker", choices=("redis", "rabbitmq"), help="of the own `marea up`")
     run.add_argument("--workers", type=int, default=0, help="Locust processes besides a master")
     run.add_argument("--ui-port", type=int, default=0, help="show Locust's page at this port")
+    run.add_argument(
+        "--wait", type=float, default=0.0, metavar="SECONDS", help="for the platform to be ready"
+    )
+    run.add_argument(
+        "--store-report",
+        default="",
+        metavar="s3://BUCKET/PREFIX/",
+        help="put the report there too, in a folder of its own; needs --env",
+    )
     run.add_argument("--json", action="store_true", help="figures and limits as JSON")
     run.set_defaults(command=_run)
     scenarios = commands.add_parser("scenarios", help="list the scenarios")
@@ -113,6 +125,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
+    place = read_place(options.store_report) if options.store_report else None
+    if place is not None and options.env is None:
+        raise ValueError(
+            "--store-report needs --env: without, the platform is the run's own, and its buckets"
+            " go with it"
+        )
     console = open_console(quiet=False)
     folder: Path = options.out or Path("load-out") / scenario.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,8 +148,20 @@ def _run(options: argparse.Namespace) -> int:
             workers=options.workers,
             ui_port=options.ui_port,
         )
+        client = open_client(plan.target.store)
+        if options.wait:
+            wait_until_ready(client, plan.target, scenario.load, options.wait, console.print)
+        if place is not None:
+            check_place(client, place)
         run = conduct(plan, console)
-    return _told(run, folder, console, as_json=options.json)
+    status = _told(run, folder, console, as_json=options.json)
+    if place is not None:
+        try:
+            console.print(f"Stored: {store_report(client, place, run, folder)}", highlight=False)
+        except NotStored as exc:
+            print(exc, file=sys.stderr)
+            return status or 2
+    return status
 
 
 @contextmanager
