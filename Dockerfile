@@ -34,7 +34,7 @@ RUN --mount=type=secret,id=ca --mount=type=secret,id=pip \
     umask 022 \
     && lock="/build/requirements${EXTRAS:+-$EXTRAS}.lock" \
     && if ! [ -f "$lock" ]; then \
-        echo "EXTRAS=$EXTRAS: there is no such extra; use EXTRAS=tables, or EXTRAS= for none" >&2; \
+        echo "EXTRAS=$EXTRAS: there is no such extra; use tables, load, or EXTRAS= for none" >&2; \
         exit 1; \
     fi \
     && pip-install --python /opt/marea/bin/python --require-hashes -r "$lock" \
@@ -62,6 +62,17 @@ RUN umask 022 \
     && rm /package/opt/marea/lib/python*/site-packages/marea-*.dist-info/direct_url.json \
     && /opt/marea/bin/python -m compileall -q --invalidation-mode unchecked-hash \
         -s /package /package/opt/marea/lib
+# What `python -m loadtest` is, where that is asked for. Last, so that every other image is built
+# from what it was before.
+ARG EXTRAS=tables
+COPY loadtest /source/loadtest
+RUN umask 022 \
+    && if [ "$EXTRAS" = load ]; then \
+        site=$(echo /package/opt/marea/lib/python*/site-packages) \
+        && cp -R /source/loadtest "$site/loadtest" \
+        && /opt/marea/bin/python -m compileall -q --invalidation-mode unchecked-hash \
+            -s /package "$site/loadtest"; \
+    fi
 
 
 # The list of what is in the image: `--target sbom --output type=local,dest=FOLDER`.

@@ -8,11 +8,16 @@ STAMP := $(VENV)/.made-from-lock
 BROKER ?= redis
 CODE := service tests loadtest k8s
 IMAGE := k8s/image
+SCENARIO ?= spike
+AT ?= up
+LOAD_AT = $(if $(filter cluster,$(AT)),--env .marea/cluster.env --namespace marea,$(if \
+	$(filter up,$(AT)),,--env $(AT)))
+LAB_EXEC = $(if $(filter cluster,$(AT)),k8s/lab/lab exec )
 RESOLVE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test bench check format docs image cluster cluster-down lab lock clean
+.PHONY: help dev demo test bench load check format docs image cluster cluster-down lab lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,6 +32,9 @@ test: $(STAMP)  ## Run every test against real servers (stops after 44 minutes; 
 
 bench: $(STAMP)  ## Measure what the guarantees cost beside programs without; ONLY='images events' for some
 	$(BIN)/python -m loadtest.bench $(ONLY)
+
+load: $(STAMP)  ## Load a platform and judge it: SCENARIO=spike, AT=up|cluster|FILE of variables
+	$(LAB_EXEC)$(BIN)/python -m loadtest run $(SCENARIO) $(LOAD_AT)
 
 check: $(STAMP)  ## Run what a change must pass: style, types, imports, unit tests (under 2 minutes)
 	$(BIN)/ruff check $(CODE)
@@ -64,6 +72,7 @@ lock:  ## Resolve requirements.lock and the image's locks anew (needs uv)
 	$(RESOLVE) -c requirements.lock -o $(IMAGE)/requirements.lock pyproject.toml
 	$(RESOLVE) -c requirements.lock --extra tables \
 		-o $(IMAGE)/requirements-tables.lock pyproject.toml
+	$(RESOLVE) -c requirements.lock --extra load -o $(IMAGE)/requirements-load.lock pyproject.toml
 	$(RESOLVE) -c requirements.lock -o $(IMAGE)/build.lock $(IMAGE)/build.in
 	$(RESOLVE) -c requirements.lock -o $(IMAGE)/sbom.lock $(IMAGE)/sbom.in
 

@@ -36,6 +36,8 @@ IMAGE_INPUTS = (
     "k8s/image",
 )
 """What the Dockerfile copies, and itself."""
+EXTRA_INPUTS = {"load": ("loadtest",)}
+"""What it copies besides for an extra; no other image changes with that."""
 
 
 class Lab:
@@ -139,11 +141,12 @@ def alone(lock: Path) -> Iterator[None]:
 
 def inputs_hash(base: str) -> str:
     """Of everything that the image is made of: one hash over names and contents."""
+    extras = os.environ.get("EXTRAS", "tables")
     listing = checked(
         *("git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--"),
-        *IMAGE_INPUTS,
+        *(*IMAGE_INPUTS, *EXTRA_INPUTS.get(extras, ())),
     )
-    digest = hashlib.sha256(f"{base} {os.environ.get('EXTRAS', 'tables')}".encode())
+    digest = hashlib.sha256(f"{base} {extras}".encode())
     for name in sorted(set(filter(None, listing.split("\0")))):
         path = ROOT / name
         if path.is_file():

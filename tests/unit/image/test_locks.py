@@ -37,6 +37,7 @@ def project() -> dict[str, object]:
 def test_there_is_a_lock_for_each_shape_and_stage() -> None:
     assert [lock.name for lock in LOCKS] == [
         "build.lock",
+        "requirements-load.lock",
         "requirements-tables.lock",
         "requirements.lock",
         "sbom.lock",
@@ -54,7 +55,9 @@ def test_every_package_is_pinned_by_hash_and_no_address_is_named(lock: Path) -> 
         assert "--hash=sha256:" in requirement, requirement
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-tables.lock"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-tables.lock", "requirements-load.lock"]
+)
 def test_the_image_gets_the_versions_that_the_tests_ran_with(name: str) -> None:
     assert _pins(IMAGE / name) <= _pins(ROOT / "requirements.lock"), "run `make lock`"
 
@@ -62,6 +65,9 @@ def test_the_image_gets_the_versions_that_the_tests_ran_with(name: str) -> None:
 def test_the_locks_hold_what_the_project_declares(project: dict[str, object]) -> None:
     base = _declared(project["dependencies"])  # type: ignore[arg-type]
     tables = _declared(project["optional-dependencies"]["tables"])  # type: ignore[index]
+    load = _declared(project["optional-dependencies"]["load"])  # type: ignore[index]
+    assert base | load <= _names(IMAGE / "requirements-load.lock")
+    assert not load & _names(IMAGE / "requirements-tables.lock")
     assert base <= _names(IMAGE / "requirements.lock")
     assert base | tables <= _names(IMAGE / "requirements-tables.lock")
     assert not tables & _names(IMAGE / "requirements.lock")

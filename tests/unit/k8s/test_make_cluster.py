@@ -78,12 +78,30 @@ def test_the_image_is_built_again_when_a_source_its_mode_or_the_base_has_changed
     assert cluster.inputs_hash("base") == hashes[-1]
 
 
+def test_the_load_kit_counts_for_the_image_that_holds_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    monkeypatch.setattr(cluster, "ROOT", tmp_path)
+    hashes: dict[str, list[str]] = {"tables": [], "load": []}
+    (tmp_path / "loadtest").mkdir()
+    for text in ("1", "2"):
+        (tmp_path / "loadtest" / "code.py").write_text(text)
+        for extras, found in hashes.items():
+            monkeypatch.setenv("EXTRAS", extras)
+            found.append(cluster.inputs_hash("base"))
+    assert len(set(hashes["tables"])) == 1
+    assert len(set(hashes["load"])) == 2
+
+
 def test_every_input_of_the_image_exists_and_is_all_that_the_dockerfile_copies() -> None:
-    assert [name for name in cluster.IMAGE_INPUTS if not (ROOT / name).exists()] == []
+    extra = tuple(name for names in cluster.EXTRA_INPUTS.values() for name in names)
+    inputs = (*cluster.IMAGE_INPUTS, *extra)
+    assert [name for name in inputs if not (ROOT / name).exists()] == []
     for line in (ROOT / "Dockerfile").read_text().splitlines():
         if line.startswith("COPY ") and "--from=" not in line:
             for source in [word for word in line.split()[1:-1] if not word.startswith("--")]:
-                assert source.startswith(cluster.IMAGE_INPUTS), source
+                assert source.startswith(inputs), source
 
 
 def test_no_platform_names_both_reasons(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
