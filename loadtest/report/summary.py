@@ -75,5 +75,6 @@ def _tiles(figure: Figure, figures: Mapping[str, float | None]) -> None:
 
 def target_line(run: Run) -> str:
     """Against what, in a few words."""
-    parts = [run.target.get(name) for name in ("kind", "store", "broker")]
+    kind = {"up": "marea up"}.get(str(run.target.get("kind")), run.target.get("kind"))
+    parts = [kind, *(run.target.get(name) for name in ("store", "broker"))]
     return ", ".join(words.plain(part) for part in parts if part) or "target not known"

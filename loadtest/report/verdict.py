@@ -112,9 +112,11 @@ def _limits_words(not_kept: list[Limit]) -> str:
 
 def _passed(run: Run) -> str:
     checked = count(run.checker, "checked")
+    measured = len({(job.key, job.version_id) for job in run.jobs if job.is_calibration})
+    apart = f" ({measured:,} of them to measure the pool before)" if measured else ""
     first = (
-        f"{words.plural(checked or 0, 'upload')} checked by the buckets' own listings: nothing"
-        " lost, nothing twice, nothing wrong"
+        f"{words.plural(checked or 0, 'upload')}{apart} checked by the buckets' own listings:"
+        " nothing lost, nothing twice, nothing wrong"
     )
     if not run.limits:
         return f"{first}. No limits were set."
