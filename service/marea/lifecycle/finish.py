@@ -97,8 +97,10 @@ def finish(row: JobState, ending: Ending, place: Place, worker: str) -> Steps[Re
 
 
 def _waited(row: JobState) -> dict[str, float]:
-    """From being accepted to the start of the attempt that ended it; none if it never ran."""
-    if not (row.created_at and row.started_at):
+    """From being accepted to the start of the attempt that ended it; none if it never ran, or if
+    the ledger had lost its row: the claim then made it anew, so that both times are the claim's.
+    """
+    if not (row.created_at and row.started_at) or row.created_at == row.started_at:
         return {}
     return {"waited": max(0.0, row.started_at - row.created_at)}
 
