@@ -58,11 +58,16 @@ class Sampler:
                 try:
                     source.fill(look)
                 except Unseen as exc:
-                    missed, _ = self._unseen.get(source.name, (0, ""))
-                    self._unseen[source.name] = (missed + 1, str(exc))
+                    self._miss(source, str(exc))
+                except Exception as exc:  # this thread's end would be silence, told by nobody
+                    self._miss(source, f"failed by {exc!r}")
             self._looks.append(look)
             due = max(due + INTERVAL_S, time.monotonic())
             self._over.wait(max(0.0, due - time.monotonic()))
+
+    def _miss(self, source: Source, why: str) -> None:
+        missed, _ = self._unseen.get(source.name, (0, ""))
+        self._unseen[source.name] = (missed + 1, why)
 
 
 def _fields(sample: Sample) -> dict[str, object]:

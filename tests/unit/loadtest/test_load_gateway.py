@@ -77,8 +77,9 @@ def test_a_quantile_above_all_bounds_is_not_known() -> None:
 
 
 def test_only_what_came_since_is_counted() -> None:
-    fresh = told([5.0, 5.0, 0.01]).since(told([5.0, 5.0]))
-    assert (fresh.count, fresh.quantile(0.99)) == (1, 0.01)
+    for before, later in ((5.0, 0.01), (0.01, 5.0)):
+        fresh = told([before, before, later]).since(told([before, before]))
+        assert (fresh.count, fresh.quantile(0.99)) == (1, later)
     assert told([5.0]).since(told([5.0])).quantile(0.99) is None
 
 

@@ -111,7 +111,7 @@ def test_a_gateway_that_is_not_there_is_told_with_its_address_and_variable() -> 
     assert "LOADTEST_GATEWAY_URL" in told[0]
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8080", "http://[no", "gateway"])
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "http://gateway:port", "gateway"])
 def test_an_address_that_is_none_is_told(url: str) -> None:
     with answering(BUCKETS) as store, sentence() as told:
         check(store, gateway_url=url)

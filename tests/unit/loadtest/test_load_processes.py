@@ -42,6 +42,8 @@ SHELL = "/bin/sh"
         ("/x/python -m marea-like gateway", None),
         ("tail -f /var/log/minio.log", None),
         ("redis-cli monitor", None),
+        ("cp /usr/bin/minio /tmp", None),
+        ("vim /etc/kubernetes/kubelet", None),
         ("marea worker --pool", None),
         ("marea worker", None),
     ],

@@ -8,7 +8,7 @@ import pytest
 from load_servers import closed_port
 
 from loadtest.observe.broker import BrokerSource
-from loadtest.observe.look import Look, Unseen
+from loadtest.observe.look import Look, Source, Unseen
 from loadtest.observe.sampler import Sampler
 
 PATIENCE_S = 30.0
@@ -37,7 +37,16 @@ class Blind:
         raise Unseen("it is dark")
 
 
-def looked(*others: Blind) -> Sampler:
+class Faulty:
+    """A source with a fault of its own."""
+
+    name = "faulty"
+
+    def fill(self, _: Look) -> None:
+        raise KeyError("pool")
+
+
+def looked(*others: Source) -> Sampler:
     counting = Counting()
     with Sampler([*others, counting]) as sampler:
         assert counting.was_asked.wait(PATIENCE_S)
@@ -58,6 +67,13 @@ def test_what_could_not_be_seen_is_told_in_a_sentence_and_how_often() -> None:
     looks = len(sampler.samples(0.0))
     assert sampler.notes() == [f"blind: it is dark ({looks} of {looks} looks)."]
     assert looked().notes() == []
+
+
+def test_a_source_with_a_fault_takes_nothing_away_from_the_others_and_is_told() -> None:
+    sampler = looked(Faulty())
+    assert sampler.samples(0.0)[0].ready == {"images": 7}
+    (note,) = sampler.notes()
+    assert note.startswith("faulty: failed by KeyError('pool') (")
 
 
 def test_times_count_from_the_beginning_of_the_load() -> None:

@@ -18,6 +18,7 @@ from loadtest.shapes import SHAPES, Shape
 from loadtest.shapes.burst_then_idle import BurstThenIdle
 from loadtest.shapes.double_wave import DoubleWave
 from loadtest.shapes.peak import Peak
+from loadtest.shapes.ramp import Ramp
 from loadtest.shapes.sawtooth import Sawtooth
 from loadtest.shapes.spike import Spike
 from loadtest.shapes.steady import Steady
@@ -161,3 +162,14 @@ def test_each_wave_has_the_height_that_was_given() -> None:
     assert shape.rate_at(15) == pytest.approx(10, rel=1e-3)
     assert shape.rate_at(45) == pytest.approx(20, rel=1e-3)
     assert shape.rate_at(30) < 2
+
+
+def test_a_wave_below_the_base_is_none() -> None:
+    shape = DoubleWave(base_per_s=10, first_per_s=2, second_per_s=20, for_s=60)
+    assert shape.rate_at(15) == pytest.approx(10, rel=1e-3)
+
+
+def test_a_steep_ramp_sends_what_is_under_its_line() -> None:
+    times = arrival_times(Ramp(from_per_s=0, to_per_s=1000, for_s=10))
+    assert len(times) == pytest.approx(5000, abs=1)
+    assert counted(times, 0, 5) == pytest.approx(1250, abs=1)
