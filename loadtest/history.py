@@ -96,7 +96,7 @@ class HistoryWriter:
 def load_history(path: Path) -> list[Operation]:
     """Every operation in the file. Raises `HistoryError` with the line's number."""
     try:
-        return parse_history(path.read_text(encoding="utf-8").splitlines())
+        return parse_history(path.read_text(encoding="utf-8").split("\n"))
     except (OSError, UnicodeDecodeError) as exc:
         raise HistoryError(f"{path}: cannot be read: {exc}") from exc
 

@@ -25,7 +25,7 @@ from loadtest.conduct.plan import Draft, Plan
 from loadtest.conduct.preflight import check_target
 from loadtest.conduct.settle import wait_until_settled
 from loadtest.conduct.shown import bar
-from loadtest.history import HistoryWriter
+from loadtest.history import HistoryError, HistoryWriter
 from loadtest.observe.broker import BrokerSource
 from loadtest.observe.endings import read_endings
 from loadtest.observe.gateway import EventAnswers, GatewaySource
@@ -163,7 +163,11 @@ def _backlog(sampler: Sampler) -> str:
 
 
 def _settle(plan: Plan, client: Any, draft: Draft, console: Console) -> None:
-    count = len(history_of(plan.folder))
+    try:
+        count = len(history_of(plan.folder))
+    except HistoryError as exc:  # e.g. half a line, where the disk was full: judged as it is
+        draft.notes.append(f"Results were not waited for: {exc}")
+        return
     if not count:
         return
     with bar(console, "results", count) as show:

@@ -127,7 +127,10 @@ def _checked(plan: Plan, draft: Draft) -> dict[str, Any]:
 
 def _complaints(sends: tuple[Send, ...]) -> list[str]:
     problems = [send.problem for send in sends if send.problem]
-    return [f"{len(problems)} uploads had a complaint, e.g. {problems[0]}."] if problems else []
+    if not problems:
+        return []
+    uploads = "1 upload" if len(problems) == 1 else f"{len(problems)} uploads"
+    return [f"{uploads} had a complaint, e.g. {problems[0]}."]
 
 
 def about_machine() -> dict[str, Any]:

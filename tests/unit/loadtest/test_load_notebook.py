@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from loadtest.history import Expected, Operation, load_history
 from loadtest.runs.data import Send
@@ -31,6 +35,15 @@ def test_with_a_folder_each_line_is_there_at_once(tmp_path: Path) -> None:
     assert load_history(tmp_path / "made/anew" / HISTORY_FILE) == [OPERATION]
     assert load_rows(tmp_path / "made/anew" / SENDS_FILE, Send) == (SEND,)
     assert notebook.hand_over() == []
+
+
+@example(key="a\u2028b\x85c")
+@given(key=st.text(min_size=1, max_size=20))
+def test_whatever_its_key_an_upload_is_one_line(key: str) -> None:
+    operation = replace(OPERATION, key=key)
+    with TemporaryDirectory() as folder:
+        Notebook(Path(folder)).record(operation)
+        assert load_history(Path(folder) / HISTORY_FILE) == [operation]
 
 
 def test_what_is_there_already_is_kept(tmp_path: Path) -> None:
