@@ -78,8 +78,8 @@ def component(pod: Pod) -> str:
 def outside_servers(objects: list[Object]) -> tuple[Outside, ...]:
     """A server in the first network that the shape names for external ones, else anywhere."""
     for policy in find_all(objects, "NetworkPolicy"):
-        if component_of(policy) == "autoscaler":
-            continue  # Its networks are also those of the API server.
+        if component_of(policy) in ("autoscaler", "loadtest"):
+            continue  # Their networks are also those of the API server.
         for rule in policy["spec"].get("egress") or ():
             if {"protocol": "UDP", "port": 53} in rule.get("ports", ()):
                 continue

@@ -43,6 +43,7 @@ TALKS_TO = {
     "autoscaler": {"broker", "ledger", "API server", "apps' brokers"},
     "store-prepare": {"store"},
     "test": {"store"},
+    "loadtest": {"gateway", "store", "API server"},
     "store": {"gateway"},
     "valkey": set(),
     "rabbitmq": set(),
@@ -111,11 +112,11 @@ def test_nobody_reaches_the_clouds_metadata(shape: str) -> None:
 
 # In `aws` and `gitops` a server is somewhere on the internet, and so may be anywhere: see below.
 @pytest.mark.parametrize("shape", [name for name in WITH_POLICIES if name not in ("aws", "gitops")])
-def test_the_autoscaler_alone_reaches_the_api_server(shape: str) -> None:
+def test_the_autoscaler_and_a_load_test_alone_reach_the_api_server(shape: str) -> None:
     objects = render(shape=shape)
     network = network_of(objects)
     for pod in mareas(own_pods(objects)):
-        wanted = API_PORTS if component(pod) == "autoscaler" else set()
+        wanted = API_PORTS if component(pod) in ("autoscaler", "loadtest") else set()
         for server in (API_SERVER, API_SERVER_NODE):
             found = {port for port in PORTS if network.allows(pod, server, port)}
             assert found == wanted, (pod.name, server.name)

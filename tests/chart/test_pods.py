@@ -108,9 +108,11 @@ def test_liveness_asks_no_other_server(objects: list[Object]) -> None:
                 assert live["httpGet"]["path"] != ready["httpGet"]["path"]
 
 
-def test_the_autoscaler_alone_has_a_token_of_the_api_server(objects: list[Object]) -> None:
+def test_the_autoscaler_and_a_load_test_alone_have_a_token_of_the_api_server(
+    objects: list[Object],
+) -> None:
     for owner, pod in pods(objects):
-        has_one = component_of(owner) == "autoscaler"
+        has_one = component_of(owner) in ("autoscaler", "loadtest")
         assert pod["spec"]["automountServiceAccountToken"] is has_one, name_of(owner)
         assert pod["spec"]["enableServiceLinks"] is False, name_of(owner)
     # Nor has a pod that somebody adds under one of these accounts.

@@ -119,6 +119,16 @@ GATEWAYS_HPA = HPA | {"spec": {"scaleTargetRef": {"kind": "Deployment", "name": 
 REDIS = {"kind": "external", "external": {"url": "redis://redis.example.org:6379/0"}}
 
 GUARDS: dict[str, tuple[dict[str, Any], str]] = {
+    "a file that no scenario has": (
+        {"loadtest": {"scenarioFiles": {"load.yaml": "a", "expect.yaml": "b", "lod.yaml": "c"}}},
+        "loadtest.scenarioFiles has lod.yaml, which nothing reads: a scenario is load.yaml and"
+        " expect.yaml",
+    ),
+    "half a scenario": (
+        {"loadtest": {"scenarioFiles": {"load.yaml": "about: x"}}},
+        "loadtest.scenarioFiles has no expect.yaml: a scenario is load.yaml and expect.yaml; give"
+        " both, or none to run one of the image's own",
+    ),
     "hard limit below soft": (
         {"timeLimits": {"softSeconds": 100, "hardSeconds": 100}},
         "timeLimits.hardSeconds (100) must be above timeLimits.softSeconds (100): a job is asked"

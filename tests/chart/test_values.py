@@ -60,7 +60,7 @@ def test_the_schema_knows_every_default_and_no_other_key() -> None:
     assert in_schema - in_values - optional == set()
 
 
-PROCESS_KEYS = ("gateway", "worker", "reconciler", "uploader")
+PROCESS_KEYS = ("gateway", "worker", "reconciler", "uploader", "loadtest")
 
 
 def test_a_pool_takes_what_its_defaults_have_and_a_name() -> None:

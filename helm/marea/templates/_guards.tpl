@@ -8,6 +8,7 @@
       (include "marea.guardServers" . | fromYamlArray)
       (include "marea.guardSettings" . | fromYamlArray)
       (include "marea.guardOwners" . | fromYamlArray)
+      (include "marea.guardLoadtest" . | fromYamlArray)
       (include "marea.guardSecrets" . | fromYamlArray) -}}
 {{- if $problems -}}
 {{- fail (printf "\n\nmarea cannot be installed like this:\n  - %s\n" (join "\n  - " $problems)) -}}
@@ -184,6 +185,24 @@
 {{- $problems = append $problems (printf "extraObjects: the %s for %s and this chart's autoscaler would undo each other's changes all the time; leave that object out, or let it own all pools by autoscaler.mode none" $object.kind $target) -}}
 {{- else if hasKey $fixed $target -}}
 {{- $problems = append $problems (printf "extraObjects: the %s for %s and this chart would both own its replicas, and undo each other at every upgrade; unset %s" $object.kind $target (get $fixed $target)) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $problems -}}
+{{- end }}
+
+{{/* A scenario is two files: one of them says nothing. */}}
+{{- define "marea.guardLoadtest" -}}
+{{- $problems := list -}}
+{{- $given := keys .Values.loadtest.scenarioFiles | sortAlpha -}}
+{{- $parts := list "load.yaml" "expect.yaml" -}}
+{{- range $given -}}
+{{- if not (has . $parts) -}}
+{{- $problems = append $problems (printf "loadtest.scenarioFiles has %s, which nothing reads: a scenario is load.yaml and expect.yaml" .) -}}
+{{- end -}}
+{{- end -}}
+{{- range $parts -}}
+{{- if and $given (not (has . $given)) -}}
+{{- $problems = append $problems (printf "loadtest.scenarioFiles has no %s: a scenario is load.yaml and expect.yaml; give both, or none to run one of the image's own" .) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $problems -}}

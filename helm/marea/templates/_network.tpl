@@ -59,6 +59,16 @@
 {{- end }}
 {{- end }}
 
+{{/* No selector names it, and its Service hides its port. */}}
+{{- define "marea.toApiServer" -}}
+- to:
+    {{- include "marea.outside" .Values.networkPolicy.apiServer.cidrs | trim | nindent 4 }}
+  ports:
+    {{- range .Values.networkPolicy.apiServer.ports }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
+{{- end }}
+
 {{- define "marea.dns" -}}
 - to:
     {{- include "marea.outside" (list "0.0.0.0/0" "::/0") | trim | nindent 4 }}

@@ -154,6 +154,11 @@ checksum/settings: {{ printf "%s%s%s" (include "marea.settings" .) (toYaml .Valu
     name: {{ include "marea.gatewaySecret" .root }}
     items: [{key: event-token, path: event-token}]
 {{- end }}
+{{- if eq .process "loadtest" }}
+- secret:
+    name: {{ include "marea.gatewaySecret" .root }}
+    items: [{key: load-token, path: api-token}]
+{{- end }}
 {{- if and .root.Values.notify.existingSecret (eq .process "reconciler") }}
 - secret:
     name: {{ .root.Values.notify.existingSecret }}

@@ -1,3 +1,10 @@
+{{/* Who has a user in the bundled store, as JSON: those whose secrets are in its Secret. */}}
+{{- define "marea.storeUsers" -}}
+{{- $users := list "gateway" "worker" "reconciler" "uploader" -}}
+{{- if .Values.loadtest.enabled }}{{ $users = append $users "loadtest" }}{{ end -}}
+{{- toJson $users -}}
+{{- end }}
+
 {{- define "marea.prepareSpec" -}}
 {{- $parts := dict "root" . "component" "store-prepare" "process" "store-prepare" "values" dict "tmp" "16Mi" -}}
 {{- $external := .Values.store.external -}}
@@ -92,7 +99,7 @@ template:
           secretName: {{ $adminSecret }}
           defaultMode: 0440
           items:
-            {{- range $user := list "gateway" "worker" "reconciler" "uploader" }}
+            {{- range $user := include "marea.storeUsers" . | fromJsonArray }}
             - {key: {{ $user }}, path: {{ $user }}}
             {{- end }}
       {{- end }}
