@@ -56,11 +56,13 @@ def test_no_right_reaches_beyond_the_namespace_or_has_another_owner(objects: lis
     assert find_all(objects, "ClusterRole", "ClusterRoleBinding") == []
     for binding in find_all(objects, "RoleBinding"):
         assert binding["roleRef"]["kind"] == "Role"
-        assert binding["roleRef"]["name"] == name_of(find(objects, "Role"))
+        role = find(objects, "Role", binding["roleRef"]["name"])
         (subject,) = binding["subjects"]
-        (autoscaler,) = (pod for owner, pod in pods(objects) if component_of(owner) == "autoscaler")
+        (owned,) = (
+            pod for owner, pod in pods(objects) if component_of(owner) == component_of(role)
+        )
         assert subject["namespace"] == "marea"
-        assert subject["name"] == autoscaler["spec"]["serviceAccountName"]
+        assert subject["name"] == owned["spec"]["serviceAccountName"]
 
 
 def test_rights_can_be_given_by_somebody_else() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from render import EXTENSIONS, Object, find, find_all, name_of, pods, render
+from render import EXTENSIONS, Object, find, name_of, pods, render
 from settings_schema import owned_settings
 
 from marea.settings import Settings, load_settings
@@ -170,7 +170,7 @@ def test_the_autoscaler_has_every_pool_with_the_slots_of_its_workers(
     assert told == {name: settings.worker.concurrency for name, settings in slots.items()}
     assert autoscaler.release == "marea"
     assert autoscaler.namespace == "marea"
-    assert autoscaler.name in {name_of(each) for each in find_all(objects, "Role")}
+    assert name_of(find(objects, "Role", autoscaler.name)) == "marea-autoscaler"
 
 
 def test_what_the_values_say_of_scaling_is_what_the_autoscaler_reads(tmp_path: Path) -> None:
