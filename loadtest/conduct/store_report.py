@@ -65,7 +65,7 @@ def check_place(client: Any, place: Place) -> None:
     except (ClientError, BotoCoreError) as exc:
         raise NotStored(
             f"--store-report: no report can be put to {place.address}, since the bucket is not"
-            f" listed to this key: {_reason(exc)}"
+            f" listed to this key: {_reason(exc, 's3:ListBucket')}"
         ) from exc
 
 
@@ -87,8 +87,8 @@ def store_report(client: Any, place: Place, run: Run, folder: Path) -> str:
                 )
         except (ClientError, BotoCoreError, Boto3Error, OSError) as exc:
             raise NotStored(
-                f"the report could not be put to {here.address}: {file.name}: {_reason(exc)};"
-                f" it is in {folder}"
+                f"the report could not be put to {here.address}: {file.name}:"
+                f" {_reason(exc, 's3:PutObject')}; it is in {folder}"
             ) from exc
     return here.address
 
@@ -99,13 +99,12 @@ def _files(folder: Path) -> Iterator[Path]:
     yield from sorted(found, key=lambda file: (file.name == RUN_FILE, file.name))
 
 
-def _reason(exc: Exception) -> str:
+def _reason(exc: Exception, needed: str) -> str:
+    """Why not, with the right that the key may lack."""
     if isinstance(exc, ClientError):
         code = exc.response.get("Error", {}).get("Code", "")
         if code in ("AccessDenied", "403"):
-            return (
-                "AccessDenied: the key needs s3:PutObject there (`marea store policies loadtest`)"
-            )
+            return f"AccessDenied: the key needs {needed} there (`marea store policies loadtest`)"
         if code in ("NoSuchBucket", "404"):
             return "NoSuchBucket: there is no such bucket"
     return str(exc)

@@ -113,11 +113,15 @@ def test_a_store_that_refuses_is_told_with_where_the_report_is(
     assert str(told.value).endswith(f"it is in {written}")
 
 
-def test_a_bucket_that_is_not_there_is_told_before_the_run() -> None:
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("NoSuchBucket", "there is no such bucket"), ("AccessDenied", "needs s3:ListBucket there")],
+)
+def test_a_bucket_that_is_not_there_is_told_before_the_run(code: str, words: str) -> None:
     client = make_client()
     with Stubber(client) as stub:
-        stub.add_client_error("list_objects_v2", "NoSuchBucket")
-        with pytest.raises(NotStored, match=r"--store-report.*there is no such bucket"):
+        stub.add_client_error("list_objects_v2", code)
+        with pytest.raises(NotStored, match=rf"--store-report.*{words}"):
             check_place(client, PLACE)
 
 
