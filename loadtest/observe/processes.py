@@ -84,8 +84,11 @@ class ProcessSource:
         if monotonic() - self._weighed_at >= MEMORY_EVERY_S:
             self._weighed_at = monotonic()
             _fill_memory(look, roles)
-        if not any(role.startswith("worker-") for _, role, _ in roles):
-            raise Unseen("no worker is a process of this machine, so its use is not known")
+        # A pool at 0 has no workers; a platform has a gateway all the same.
+        if not any(role in PLATFORM or role.startswith("worker-") for _, role, _ in roles):
+            raise Unseen(
+                "no process of the platform is one of this machine's: its use is not known"
+            )
 
     def _roles(
         self, processes: Iterable[psutil.Process]

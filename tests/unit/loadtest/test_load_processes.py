@@ -102,7 +102,7 @@ def stand_in(words: str, *, doubled: bool = False) -> Iterator[list[psutil.Proce
 def test_this_process_is_the_generator_and_without_a_worker_that_is_told() -> None:
     source = ProcessSource(lambda: [psutil.Process()])
     for look in (first := Look(0.0), second := Look(1.0)):
-        with pytest.raises(Unseen, match="no worker is a process of this machine"):
+        with pytest.raises(Unseen, match="no process of the platform"):
             source.fill(look)
     assert first.memory["generator"] > 1_000_000
     assert first.cpu == {}
