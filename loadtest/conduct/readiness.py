@@ -14,26 +14,38 @@ from loadtest.target import Target
 
 PAUSE_S = 1.0
 """Between two looks. Arbitrary: servers take several seconds to start."""
+IN_A_ROW = 5
+"""Looks that must go well one after the other: while a gateway's pods are replaced, each look may
+meet another one, and the old ones do not know this run's token. Arbitrary."""
 
 
 def wait_until_ready(
-    client: Any, target: Target, load: Load, timeout_s: float, tell: Callable[[str], None]
+    client: Any,
+    target: Target,
+    load: Load,
+    timeout_s: float,
+    tell: Callable[[str], None],
+    pause_s: float = PAUSE_S,
 ) -> None:
-    """Return once the run could begin and the gateway calls itself ready; `tell` hears each new
-    reason why not. Raises `NotReady` with the last one after `timeout_s`."""
-    deadline, told = time.monotonic() + timeout_s, ""
+    """Return once the run could begin and the gateway calls itself ready, and has for `IN_A_ROW`
+    looks; `tell` hears each new reason why not. Raises `NotReady` with the last one after
+    `timeout_s`."""
+    deadline, told, well = time.monotonic() + timeout_s, "", 0
     while True:
         try:
             check_target(client, target, load)
             _check_ready(target)
-            return
+            well += 1
+            if well == IN_A_ROW:
+                return
         except NotReady as exc:
+            well = 0
             if time.monotonic() >= deadline:
                 raise NotReady(f"{exc}; so it was for {timeout_s:g} s (--wait)") from exc
             if str(exc) != told:
                 told = str(exc)
                 tell(f"Not ready yet: {told}")
-        time.sleep(PAUSE_S)
+        time.sleep(pause_s)
 
 
 def _check_ready(target: Target) -> None:
