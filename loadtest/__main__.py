@@ -135,7 +135,7 @@ def _run(options: argparse.Namespace) -> int:
     folder: Path = options.out or Path("load-out") / scenario.name
     folder.mkdir(parents=True, exist_ok=True)
     command = "python -m loadtest " + shlex.join(sys.argv[1:])
-    with _platform(options, scenario, folder, console) as (environment, about):
+    with _platform(options, scenario, folder, console) as (environment, about, pid):
         plan = Plan(
             scenario=scenario,
             target=target_of(environment),
@@ -144,6 +144,7 @@ def _run(options: argparse.Namespace) -> int:
             about_target=about,
             command=command,
             scenario_name=options.scenario,
+            platform_pid=pid,
             namespace=options.namespace,
             workers=options.workers,
             ui_port=options.ui_port,
@@ -167,10 +168,11 @@ def _run(options: argparse.Namespace) -> int:
 @contextmanager
 def _platform(
     options: argparse.Namespace, scenario: Scenario, folder: Path, console: Console
-) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
-    """The platform's variables, and what is known of it; one of our own if none was named."""
+) -> Iterator[tuple[dict[str, str], dict[str, Any], int | None]]:
+    """The platform's variables, what is known of it, and its process; one of our own if none was
+    named."""
     if options.env is not None:
-        yield _given(options)
+        yield (*_given(options), None)
         return
     wanted = scenario.load.platform
     data = (folder / "data").resolve()
@@ -198,6 +200,7 @@ def _platform(
                 "slots": wanted.workers,
                 "max_replicas": wanted.max_replicas,
             },
+            platform.pid,
         )
     finally:
         with console.status("Stopping the platform …"):

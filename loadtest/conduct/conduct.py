@@ -212,7 +212,7 @@ def _note_pods(sources: list[Source], draft: Draft) -> None:
 
 
 def _sources(plan: Plan, draft: Draft) -> list[Source]:
-    sources: list[Source] = [ProcessSource()]
+    sources: list[Source] = [ProcessSource(platform_pid=plan.platform_pid)]
     has_broker = False
     if plan.environment.get("MAREA_BROKER__URL"):
         try:

@@ -25,6 +25,8 @@ class Plan:
     command: str
     scenario_name: str
     """As Locust is to find it."""
+    platform_pid: int | None = None
+    """Of the `marea up` that this run started; None = it started none."""
     namespace: str = ""
     """Of the release in a Kubernetes; "" = none."""
     workers: int = 0

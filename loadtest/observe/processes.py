@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from time import monotonic
+from time import monotonic, time
 
 import psutil
 
@@ -18,6 +18,8 @@ from loadtest.observe.look import Look, Unseen
 
 MEMORY_EVERY_S = 4.0
 """Proportional set sizes cost the kernel a walk over all pages: 1 to 10 ms a process."""
+YOUNG_S = 3.0
+"""Between a process's beginning and its own command line; a worker's children take the longest."""
 PLATFORM = ("gateway", "reconciler", "autoscaler")
 
 _SERVERS = (
@@ -52,6 +54,14 @@ def role_of(words: Sequence[str]) -> str | None:
     return next((name for name in PLATFORM if name in words), None)
 
 
+def family(pid: int) -> set[int]:
+    """A process and all that it started, and these in turn."""
+    try:
+        return {pid, *(each.pid for each in psutil.Process(pid).children(recursive=True))}
+    except psutil.Error:
+        return {pid}
+
+
 def slots_of(words: Sequence[str]) -> int | None:
     """Jobs at once of a worker's command line."""
     try:
@@ -61,17 +71,21 @@ def slots_of(words: Sequence[str]) -> int | None:
 
 
 class ProcessSource:
-    """All processes of this machine. `generator` is this process with all that it started, but
-    for the platform's own."""
+    """The processes of this machine. `generator` is this process with all that it started, but for
+    the platform's own."""
 
     name = "processes"
 
     def __init__(
-        self, processes: Callable[[], Iterable[psutil.Process]] = psutil.process_iter
+        self,
+        processes: Callable[[], Iterable[psutil.Process]] = psutil.process_iter,
+        platform_pid: int | None = None,
     ) -> None:
-        self._processes = processes
+        """`platform_pid`: only what this process started is the platform; None = whatever of a
+        platform runs here."""
+        self._processes, self._platform_pid = processes, platform_pid
         self._known: dict[int, tuple[float, str, list[str]]] = {}
-        """Pid -> when it was made, role, words."""
+        """Pid -> when it was made, role by its words, words."""
         self._cpu: dict[tuple[int, float], float] = {}
         self._at: float | None = None
         self._machine_s = 0.0
@@ -95,29 +109,29 @@ class ProcessSource:
     ) -> list[tuple[psutil.Process, str, list[str]]]:
         found = []
         alive: dict[int, tuple[float, str, list[str]]] = {}
+        own = family(os.getpid())
+        platform = None if self._platform_pid is None else family(self._platform_pid)
+        now = time()
         for process in processes:
             try:
                 made_at = process.create_time()
                 known = self._known.get(process.pid)
-                if known is None or known[0] != made_at or not known[1]:
+                # A young one may still show the words of the process that it was forked from.
+                if known is None or known[0] != made_at or now - made_at < YOUNG_S:
                     words = process.cmdline()
-                    known = (made_at, self._role(process, words), words)
+                    known = (made_at, role_of(words) or "", words)
             except psutil.Error:
                 continue
             alive[process.pid] = known
-            if known[1]:
-                found.append((process, known[1], known[2]))
+            role = known[1]
+            if role and role != "kubernetes" and platform is not None:
+                role = role if process.pid in platform else ""
+            elif not role and process.pid in own:
+                role = "generator"
+            if role:
+                found.append((process, role, known[2]))
         self._known = alive
         return found
-
-    @staticmethod
-    def _role(process: psutil.Process, words: list[str]) -> str:
-        role = role_of(words)
-        if role is not None:
-            return role
-        own = os.getpid()
-        is_own = process.pid == own or own in (each.pid for each in process.parents())
-        return "generator" if is_own else ""
 
     def _fill_cpu(self, look: Look, roles: Iterable[tuple[psutil.Process, str, list[str]]]) -> None:
         now, before = monotonic(), self._at

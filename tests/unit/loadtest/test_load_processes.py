@@ -146,3 +146,14 @@ def test_a_process_that_has_ended_is_passed_over() -> None:
         ProcessSource(lambda: [*ended, *alive]).fill(look)
     assert look.replicas == {"tried": 1}
     assert look.slots == {}
+
+
+def test_of_two_platforms_on_a_machine_only_the_one_that_was_started_is_counted() -> None:
+    with (
+        stand_in("marea worker --pool ours --concurrency 1") as ours,
+        stand_in("marea worker --pool theirs --concurrency 1") as theirs,
+    ):
+        look = Look(0.0)
+        ProcessSource(lambda: [*ours, *theirs], platform_pid=ours[0].pid).fill(look)
+    assert look.replicas == {"ours": 1}
+    assert "worker-theirs" not in look.memory
