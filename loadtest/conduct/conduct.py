@@ -34,7 +34,7 @@ from loadtest.observe.pods import PodSource
 from loadtest.observe.processes import ProcessSource
 from loadtest.observe.sampler import Sampler
 from loadtest.runs.data import Run
-from loadtest.runs.figures import throughput
+from loadtest.runs.figures import drain_rate
 from loadtest.runs.folder import save_run
 from loadtest.schedule import draw_schedule, rate_factor
 from loadtest.users.notebook import HISTORY_FILE
@@ -43,8 +43,6 @@ from marea.errors import MareaError
 LOOK_S = 0.5
 TAIL_S = 5.0
 """Looked at on after the last record, so that the pictures show how it ends."""
-STEADY_SHARES = (0.5, 0.95)
-"""Of the measured burst's jobs, by their ends: by the first the pool has its full size."""
 
 
 def conduct(plan: Plan, console: Console) -> Run:
@@ -122,7 +120,7 @@ def _measure(plan: Plan, client: Any, draft: Draft, console: Console) -> None:
         _wait(plan, client, draft, lambda left: show(sent[0] - left, ""))
     source, results = plan.target.source_bucket, plan.target.results_bucket
     jobs = read_endings(client, source, results, draft.calibration_prefix, began_at=began_at)
-    rate_of_pool = throughput([job.finished_s for job in jobs], STEADY_SHARES)
+    rate_of_pool = drain_rate(jobs)
     if rate_of_pool is None:
         draft.notes.append("The pool's own rate is not known: too few jobs ended.")
     else:

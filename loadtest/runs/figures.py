@@ -51,9 +51,9 @@ ABOUT: Mapping[str, str] = {
     "latency_max_s": "the same, of the slowest",
     "backlog_max": "most uploads that waited at once, taken on and not started",
     "drain_s": "seconds from the last upload until every one had its record",
-    "drain_jobs_per_s": "jobs a second once nothing came any more",
-    "steady_jobs_per_s": "jobs a second of the same pool in the measurement before",
-    "drain_share": "jobs a second once nothing came any more, as a share of the pool's own rate",
+    "drain_jobs_per_s": "jobs a second once nothing came any more and all was accepted",
+    "steady_jobs_per_s": "the same of the same pool in the measurement before",
+    "drain_share": "the pool's rate after the load, as a share of its rate before",
     "store_puts_per_s": "the store's own PUT rate in the measurement before",
     "peak_share": "most uploads sent in any one second, as a share of the store's own PUT rate",
     "replicas_max": "most replicas that were ready at once, over all pools",
@@ -69,9 +69,7 @@ ABOUT: Mapping[str, str] = {
 def figures_of(run: Run) -> dict[str, float | None]:
     """Every name in `ABOUT`; None = not known."""
     jobs = [job for job in run.jobs if not job.is_calibration]
-    drain = throughput(
-        [job.finished_s for job in jobs if job.finished_s and job.finished_s > run.load_ended_s]
-    )
+    drain = drain_rate(jobs, run.load_ended_s)
     found: dict[str, float | None] = {
         **_of_sends(run),
         **_of_jobs(jobs),
@@ -159,14 +157,21 @@ def _of_samples(run: Run) -> dict[str, float | None]:
     }
 
 
-def throughput(
-    ends: Iterable[float | None], shares: tuple[float, float] = DRAIN_SHARES
-) -> float | None:
-    """Jobs a second between these shares of the ends; None for too few."""
+def drain_rate(jobs: Sequence[Job], load_ended_s: float = -math.inf) -> float | None:
+    """Jobs a second while nothing came any more: after the last upload had been answered and the
+    last job accepted, which on a machine that is short of processors takes from the same. None
+    for too few."""
+    accepted = [job.accepted_s for job in jobs if job.accepted_s is not None]
+    since_s = max([load_ended_s, *accepted])
+    return throughput([job.finished_s for job in jobs if (job.finished_s or since_s) > since_s])
+
+
+def throughput(ends: Iterable[float | None]) -> float | None:
+    """Jobs a second between `DRAIN_SHARES` of the ends; None for too few."""
     times = sorted(end for end in ends if end is not None)
     if len(times) < LEAST_DRAINED:
         return None
-    first, last = (int(share * (len(times) - 1)) for share in shares)
+    first, last = (int(share * (len(times) - 1)) for share in DRAIN_SHARES)
     return _ratio(float(last - first), times[last] - times[first])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from marea.routing.table import load_rules
 ROOT = Path(__file__).parents[2]
 SERVICE = ROOT / "service" / "marea"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+LOAD_VERBS = {"run", "scenarios", "shapes"}
 
 BASES = {"marea-error", "transient", "rejected"}
 """Codes of base classes, which are never raised as they are."""
@@ -112,6 +115,15 @@ def test_every_command_in_the_docs_exists(page: Path) -> None:
         subcommands = getattr(command, "commands", None)
         if subcommands and len(words) > 1:
             assert words[1] in subcommands, f"{page.name}: marea {' '.join(words)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_program_of_the_load_kit_in_the_docs_exists(page: Path) -> None:
+    named = re.findall(r"python -m (loadtest[.\w]*)(?: (\w+))?", page.read_text(encoding="utf-8"))
+    missing = [module for module, _ in named if find_spec(module.rstrip(".")) is None]
+    verbs = {verb for module, verb in named if module == "loadtest" and verb}
+    unknown = sorted(verbs - LOAD_VERBS)
+    assert (missing, unknown) == ([], [])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

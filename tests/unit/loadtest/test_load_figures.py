@@ -14,6 +14,7 @@ from loadtest.runs.figures import (
     ABOUT,
     LATE_S,
     LEAST_DRAINED,
+    drain_rate,
     figures_of,
     most_within,
     percentile,
@@ -148,6 +149,14 @@ def test_jobs_that_end_evenly_have_the_throughput_at_which_they_end(
 def test_slow_starts_and_stragglers_do_not_count() -> None:
     even = [10 + n / 20 for n in range(200)]
     assert throughput([0.0, 5.0, *even, 60.0, 90.0]) == pytest.approx(20.0)
+
+
+def test_a_drain_begins_when_the_last_upload_is_accepted_and_not_when_it_is_sent() -> None:
+    slow = [job(n, accepted_s=1.0, started_s=1.0, finished_s=1.0 + n / 5) for n in range(100)]
+    last = job(100, accepted_s=21.0, started_s=21.0, finished_s=21.0)
+    fast = [job(101 + n, accepted_s=2.0, started_s=22, finished_s=22.0 + n / 20) for n in range(60)]
+    assert drain_rate([*slow, last, *fast], load_ended_s=3.0) == pytest.approx(20.0)
+    assert drain_rate(slow, load_ended_s=50.0) is None
 
 
 def test_too_few_ends_are_no_throughput() -> None:
