@@ -13,8 +13,8 @@ from loadtest.open_uploads import open_uploads
 from loadtest.target import Target
 
 LEAST_PAUSE_S = 0.5
-PAUSE_SHARE = 4.0
-"""A look costs the store a listing: it is given so many times as long a rest."""
+PAUSE_SHARE = 9.0
+"""A look costs store and machine a listing: it is given so many times as long a rest."""
 
 
 def wait_until_settled(
