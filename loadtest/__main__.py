@@ -37,7 +37,7 @@ from loadtest.evidence import VIOLATIONS
 from loadtest.files import KINDS
 from loadtest.platform import Platform, PlatformError, load_environment
 from loadtest.runs.data import Run
-from loadtest.runs.figures import ABOUT, figures_of
+from loadtest.runs.figures import figures_of
 from loadtest.scenario import Scenario, ScenarioError, load_scenario, scenario_names
 from loadtest.shapes import SHAPES
 from loadtest.target import CAPTURED, target_of
@@ -296,11 +296,6 @@ def _shapes(_: argparse.Namespace) -> int:
     for name, kind in KINDS.items():
         console.print(f"    {name:14} {kind.about}", highlight=False)
     return 0
-
-
-def figures_table() -> str:
-    """Every figure that limits may use, for the docs."""
-    return "\n".join(f"| `{name}` | {about} |" for name, about in ABOUT.items())
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from loadtest.history import Expected, Operation, Oracle, Outcome
 
 if TYPE_CHECKING:
     from loadtest.demo.corpus import CorpusFile
+    from loadtest.files import LoadFile
 
 
 class History(Protocol):
@@ -90,4 +91,27 @@ def put_file(client: Any, history: History, bucket: str, file: CorpusFile) -> Op
         oracle=file.oracle,
         pipelines=(file.pipeline,) if file.pipeline else (),
         expected=file.expected,
+    )
+
+
+def put_load_file(
+    client: Any,
+    history: History,
+    bucket: str,
+    key: str,
+    file: LoadFile,
+    complain: Callable[[str], None] | None = None,
+) -> Operation:
+    """As `put_recorded`, of a file of a load."""
+    return put_recorded(
+        client,
+        history,
+        bucket,
+        key,
+        file.body,
+        content_type=file.content_type,
+        oracle=file.oracle,
+        pipelines=file.pipelines,
+        expected=file.expected,
+        complain=complain,
     )

@@ -38,11 +38,6 @@ class Arrival:
     """Of its content."""
 
 
-def highest_per_s(load: Load, store_puts_per_s: float | None) -> float:
-    """The schedule's highest rate. Raises `ScenarioError` as `rate_factor` does."""
-    return load.shape.highest_per_s * rate_factor(load, store_puts_per_s)
-
-
 def rate_factor(load: Load, store_puts_per_s: float | None) -> float:
     """What the shape's rates are multiplied by. Raises `ScenarioError` where the store's rate is
     needed and not known."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.target import CAPTURED, Target, as_environment
-from loadtest.users.notebook import HISTORY_FILE, SENDS_FILE
+from loadtest.users.notebook import HISTORY_FILE, LOAD_FILE, SENDS_FILE
 
 LOCUSTFILE = Path(__file__).parents[1] / "locustfile.py"
-LOG_FILE, LOAD_FILE = "locust.log", "load.json"
+LOG_FILE = "locust.log"
 STOP_S = 30.0
 """Uploads under way may end; then it is killed."""
 

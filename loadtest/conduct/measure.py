@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -14,20 +15,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 from loadtest.collect import open_client
 from loadtest.files import LoadFile, make_file
 from loadtest.history import HistoryWriter
-from loadtest.recorded_put import put_recorded
+from loadtest.recorded_put import put_load_file
 from loadtest.scenario import Load
 from loadtest.schedule import draw_schedule
 from loadtest.shapes.burst_then_idle import BurstThenIdle
-from loadtest.target import Target, as_environment
+from loadtest.target import Target, as_environment, target_of
 
 CLIENTS = 2
-"""Processes that put at once: one Python process tires before a store does."""
+"""Processes that put at once, so that one Python's own speed is not taken for the store's."""
 THREADS = 8
-"""Of each: more did not make it faster on two cores."""
+"""Of each. Arbitrary: sixteen in all are more than a few cores answer at once."""
 SCRATCH = "loadtest-scratch"
 SCRATCH_PREFIX = f".marea/{SCRATCH}/"
 """In the source bucket, where this key may make no bucket: Marea leaves its own prefix alone,
-but the store still tells the gateway of each PUT, and the rate is that much lower."""
+but the store still tells the gateway of each PUT, which is a part of the rate then."""
 
 
 def store_puts_per_s(target: Target, load: Load) -> tuple[float, str]:
@@ -54,8 +55,6 @@ def store_puts_per_s(target: Target, load: Load) -> tuple[float, str]:
 
 
 def _environment(variables: dict[str, str]) -> dict[str, str]:
-    import os
-
     return {**os.environ, **variables}
 
 
@@ -130,17 +129,7 @@ def upload_at_once(
 
     def put(arrival: Any) -> None:
         file = make_file(arrival.kind, arrival.key, arrival.serial)
-        put_recorded(
-            client,
-            history,
-            target.source_bucket,
-            arrival.key,
-            file.body,
-            content_type=file.content_type,
-            oracle=file.oracle,
-            pipelines=file.pipelines,
-            expected=file.expected,
-        )
+        put_load_file(client, history, target.source_bucket, arrival.key, file)
         advance(1)
 
     with ThreadPoolExecutor(THREADS) as threads:
@@ -149,10 +138,6 @@ def upload_at_once(
 
 def main() -> None:
     """A client of its own: BUCKET PREFIX SECONDS KINDS; prints its PUTs a second."""
-    import os
-
-    from loadtest.target import target_of
-
     bucket, prefix, seconds, kinds = sys.argv[1:]
     client = open_client(target_of(os.environ).store, connections=THREADS)
     print(put_for(client, bucket, prefix, float(seconds), kinds.split(",")))

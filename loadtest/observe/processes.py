@@ -17,9 +17,9 @@ import psutil
 from loadtest.observe.look import Look, Unseen
 
 MEMORY_EVERY_S = 4.0
-"""Proportional set sizes cost the kernel a walk over all pages: 1 to 10 ms a process."""
+"""Arbitrary; a proportional set size costs the kernel a walk over all pages of a process."""
 YOUNG_S = 3.0
-"""Between a process's beginning and its own command line; a worker's children take the longest."""
+"""Within it a process may still show the command line that it was forked with. Arbitrary."""
 PLATFORM = ("gateway", "reconciler", "autoscaler")
 
 _SERVERS = (

@@ -27,7 +27,7 @@ from loadtest.scenario import ScenarioError, load_scenario
 from loadtest.schedule import draw_schedule, part_of
 from loadtest.target import target_of
 from loadtest.users.line import Line
-from loadtest.users.notebook import REPORTED, Notebook
+from loadtest.users.notebook import LOAD_FILE, REPORTED, Notebook
 from loadtest.users.session import Session, current_session, set_session
 
 BEGAN, LEFT = "marea_began", "marea_left"
@@ -37,7 +37,6 @@ LEAD_S = 1.0
 most on a network."""
 LATE_S = 120.0
 """A run ends so long after its schedule whatever is left: senders that hang do not hold it."""
-LOAD_FILE = "load.json"
 
 
 @events.init_command_line_parser.add_listener

@@ -17,6 +17,8 @@ from loadtest.history import Operation
 from loadtest.runs.data import Send
 
 HISTORY_FILE, SENDS_FILE = "history.jsonl", "sends.jsonl"
+LOAD_FILE = "load.json"
+"""When the schedule began, and under which prefix."""
 REPORTED = "marea_lines"
 """Name in the report of a Locust worker."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loadtest.files import LoadFile
-from loadtest.recorded_put import put_recorded
+from loadtest.recorded_put import put_load_file
 from loadtest.runs.data import Way
 from loadtest.schedule import Arrival
 from loadtest.users.sender import Sender, Sent
@@ -21,16 +21,8 @@ class S3Uploader(Sender):
 
 def put_to_bucket(session: Session, arrival: Arrival, file: LoadFile) -> Sent:
     problems: list[str] = []
-    operation = put_recorded(
-        session.client,
-        session.notebook,
-        session.target.source_bucket,
-        arrival.key,
-        file.body,
-        content_type=file.content_type,
-        oracle=file.oracle,
-        pipelines=file.pipelines,
-        expected=file.expected,
-        complain=problems.append,
+    bucket = session.target.source_bucket
+    operation = put_load_file(
+        session.client, session.notebook, bucket, arrival.key, file, problems.append
     )
     return Sent(operation, "; ".join(problems))

@@ -15,7 +15,6 @@ from loadtest.schedule import (
     Arrival,
     arrival_times,
     draw_schedule,
-    highest_per_s,
     part_of,
     rate_factor,
     shares,
@@ -170,7 +169,7 @@ def test_a_share_of_the_stores_rate_is_what_the_highest_rate_becomes() -> None:
         of_store_puts=0.6, measure={"store_puts_s": 5},
     )  # fmt: skip
     assert rate_factor(load, 500.0) * 40 == pytest.approx(300)
-    assert highest_per_s(load, 500.0) == pytest.approx(300)
+    assert load.shape.highest_per_s * rate_factor(load, 500.0) == pytest.approx(300)
 
 
 def test_a_load_that_names_no_store_share_is_not_multiplied() -> None:
