@@ -143,7 +143,7 @@ KINDS: Mapping[str, Kind] = {
     "thumb": Kind("jpg", "a JPEG of 320 by 240 pixels, some 20 KB", _jpeg(320, 240)),
     "photo": Kind("jpg", "a JPEG of 800 by 600 pixels, some 80 KB: a web page's", _jpeg(800, 600)),
     "large": Kind("jpg", "a JPEG of 2400 by 1600 pixels, some 400 KB", _jpeg(2400, 1600)),
-    "camera": Kind("jpg", "a JPEG of 12 megapixels, some 800 KB: off a telephone", _jpeg(4000, 3000)),
+    "camera": Kind("jpg", "a JPEG of 12 megapixels, some 800 KB: a telephone", _jpeg(4000, 3000)),
     "png": Kind("png", "a PNG of 320 by 240 pixels: a screenshot's part", _png(320, 240)),
     "table": Kind("csv", "a table of 500 rows, some 6 KB", _table(500), is_picture=False),
     "broken": Kind("jpg", "half a JPEG, which has to be rejected", _broken, is_picture=False),
