@@ -16,12 +16,13 @@ import json
 import os
 import time
 from argparse import ArgumentParser
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from locust import LoadTestShape, User, events
 from locust.env import Environment
-from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+from locust.runners import LocalRunner, MasterRunner, Runner, WorkerRunner
 
 from loadtest.scenario import ScenarioError, load_scenario
 from loadtest.schedule import draw_schedule, part_of
@@ -92,16 +93,24 @@ def prepare(environment: Environment, **_: Any) -> None:
     notebook = Notebook(Path(options.marea_out) if has_folder else None)
     session = Session(load, target, Line(), notebook)
     set_session(session)
-    _prefixes[:] = [options.marea_prefix or f"load/{int(time.time())}/"]
     environment.user_classes = _user_classes(environment.user_classes, session)
     environment.stop_timeout = LATE_S
     if isinstance(runner, WorkerRunner):
         runner.register_message(BEGAN, _begin_as_told)
 
 
-_prefixes: list[str] = []
-_left: dict[str, int] = {}
-"""Of each worker's last report."""
+@dataclass
+class _Test:
+    """What Locust runs at the moment."""
+
+    runner: Runner | None = None
+    factor: float = 1.0
+    prefix: str = ""
+    left: dict[str, int] = field(default_factory=dict)
+    """Uploads that are left, by each worker's last report."""
+
+
+_test = _Test()
 
 
 def _user_classes(classes: list[type[User]], session: Session) -> list[type[User]]:
@@ -130,18 +139,18 @@ def _senders(session: Session) -> dict[str, int]:
 @events.spawning_complete.add_listener
 def begin(**_: Any) -> None:
     """All senders are there: the schedule begins a moment from now, everywhere at once."""
-    session, runner = current_session(), _runners[0] if _runners else None
+    session, runner = current_session(), _test.runner
     if isinstance(runner, WorkerRunner) or session.line.began_at:
         return
     began_at = time.time() + LEAD_S
     if isinstance(runner, MasterRunner):
         workers = list(runner.clients)
         for rank, client in enumerate(workers):
-            part = {"at": began_at, "rank": rank, "of": len(workers), "prefix": _prefixes[0]}
+            part = {"at": began_at, "rank": rank, "of": len(workers), "prefix": _test.prefix}
             runner.send_message(BEGAN, part, client_id=client)
         session.line.begin((), began_at)
     else:
-        _take_part(session, began_at, 0, 1, _prefixes[0])
+        _take_part(session, began_at, 0, 1, _test.prefix)
     _note_beginning(session, began_at)
 
 
@@ -151,26 +160,24 @@ def _begin_as_told(msg: Any, **_: Any) -> None:
 
 
 def _take_part(session: Session, began_at: float, rank: int, of: int, prefix: str) -> None:
-    arrivals = draw_schedule(session.load, prefix, _factors[0] if _factors else 1.0)
+    arrivals = draw_schedule(session.load, prefix, _test.factor)
     session.line.begin(part_of(arrivals, rank, of), began_at)
 
 
-_runners: list[Any] = []
-_factors: list[float] = []
-
-
 @events.test_start.add_listener
-def note_runner(environment: Environment, **_: Any) -> None:
-    """A test started anew (by the web page) begins its schedule anew."""
-    _runners[:] = [environment.runner]
+def note_test(environment: Environment, **_: Any) -> None:
+    """A test that is started anew, by the web page, begins its schedule anew under other keys."""
     options = environment.parsed_options
-    _factors[:] = [options.marea_factor if options else 1.0]
+    _test.runner = environment.runner
+    if options is not None:
+        _test.factor = options.marea_factor
+        _test.prefix = options.marea_prefix or f"load/{int(time.time())}/"
+    _test.left.clear()
     current_session().line.begin((), 0.0)
-    _left.clear()
 
 
 def _note_beginning(session: Session, began_at: float) -> None:
-    body = {"began_at": began_at, "prefix": _prefixes[0]}
+    body = {"began_at": began_at, "prefix": _test.prefix}
     session.notebook.put_aside(LOAD_FILE, json.dumps(body))
 
 
@@ -185,7 +192,7 @@ def hand_over(data: dict[str, Any], **_: Any) -> None:
 def take_over(client_id: str, data: dict[str, Any]) -> None:
     current_session().notebook.write((file, line) for file, line in data.get(REPORTED, []))
     if data.get(LEFT) is not None:
-        _left[client_id] = data[LEFT]
+        _test.left[client_id] = data[LEFT]
 
 
 class ScheduleShape(LoadTestShape):
@@ -204,6 +211,7 @@ class ScheduleShape(LoadTestShape):
     def _left(self, line: Line) -> int | None:
         """Uploads that nobody has sent yet, anywhere; None as long as that is not known."""
         if isinstance(self.runner, MasterRunner):
-            known = [_left[client] for client in self.runner.clients if client in _left]
+            left = _test.left
+            known = [left[client] for client in self.runner.clients if client in left]
             return sum(known) if known and len(known) == len(self.runner.clients) else None
         return line.left if isinstance(self.runner, LocalRunner) else None
