@@ -55,7 +55,7 @@ STAGES = (
     Stage("contract", 300, "one suite per port: the double and the real server"),
     Stage("chart", 180, "the Helm chart, rendered: valid, safe, and as the design has it"),
     Stage("simulation", 240, "procedures crashed at every step; the autoscaler beside others"),
-    Stage("integration", 420, "real servers, one seam at a time"),
+    Stage("integration", 480, "real servers, one seam at a time"),
     Stage("flow", 240, "several parts together"),
     Stage("journey", 420, "from upload to result, processes and servers as deployed"),
     Stage("cluster", 840, "helm install on a real Kubernetes"),
