@@ -58,7 +58,7 @@ STAGES = (
     Stage("integration", 480, "real servers, one seam at a time"),
     Stage("flow", 240, "several parts together"),
     Stage("journey", 420, "from upload to result, processes and servers as deployed"),
-    Stage("cluster", 840, "helm install on a real Kubernetes"),
+    Stage("cluster", 960, "helm install on a real Kubernetes"),
 )
 
 
