@@ -36,7 +36,7 @@ bench: $(STAMP)  ## Measure what the guarantees cost beside programs without; ON
 load: $(STAMP)  ## Load a platform and judge it: SCENARIO=spike, AT=up|cluster|FILE of variables
 	$(LAB_EXEC)$(BIN)/python -m loadtest run $(SCENARIO) $(LOAD_AT)
 
-check: $(STAMP)  ## Run what a change must pass: style, types, imports, unit tests (under 2 minutes)
+check: $(STAMP)  ## Run what a change must pass: style, types, imports, unit tests (some 2 minutes)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
