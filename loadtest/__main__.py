@@ -17,6 +17,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -235,13 +236,13 @@ def _own_variables(file: Path) -> Mapping[str, str]:
 
 
 def _told(run: Run, folder: Path, console: Console, *, as_json: bool) -> int:
-    from loadtest.report.__main__ import write_report
+    from loadtest.report.write import write_report  # matplotlib: only where a report is drawn
 
     figures = figures_of(run)
-    report, _ = write_report(run, folder)
+    report, _ = write_report(run, figures, folder)
     broken = [limit for limit in run.limits if not limit.is_kept]
     if as_json:
-        limits = [{**_as_dict(limit), "kept": limit.is_kept} for limit in run.limits]
+        limits = [{**asdict(limit), "kept": limit.is_kept} for limit in run.limits]
         body = {"partial": run.partial, "figures": figures, "limits": limits}
         print(json.dumps(body, indent=2))
     table = Table(title=f"{run.scenario}: {run.about}")
@@ -258,10 +259,6 @@ def _told(run: Run, folder: Path, console: Console, *, as_json: bool) -> int:
         console.print(f"[bold yellow]Partial:[/] {run.partial}", highlight=False)
         return INTERRUPTED if run.partial.startswith("interrupted") else 1
     return 1 if broken else 0
-
-
-def _as_dict(limit: Any) -> dict[str, Any]:
-    return {name: getattr(limit, name) for name in type(limit).__dataclass_fields__}
 
 
 def _sentence(run: Run, figures: Mapping[str, float | None]) -> str:

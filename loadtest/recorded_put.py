@@ -41,8 +41,7 @@ def put_recorded(
     `failed` only where the store refused for certain (4xx); 5xx and no answer are `unknown`.
     """
     invoked_at = time.time()
-    # Not for security: what a single PUT's ETag is, to recognise one that got no answer.
-    etag, version_id = hashlib.md5(body, usedforsecurity=False).hexdigest(), ""
+    etag, version_id = etag_of(body), ""
     outcome: Outcome = "ok"
     try:
         answer = client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
@@ -55,7 +54,42 @@ def put_recorded(
     except BotoCoreError as exc:
         outcome = "unknown"
         _tell(complain, exc)
-    operation = Operation(
+    operation = finished_put(
+        bucket,
+        key,
+        body,
+        invoked_at=invoked_at,
+        outcome=outcome,
+        etag=etag,
+        version_id=version_id,
+        oracle=oracle,
+        pipelines=pipelines,
+        expected=expected,
+    )
+    history.record(operation)
+    return operation
+
+
+def etag_of(body: bytes) -> str:
+    """What a single upload's ETag is, to recognise one that got no answer. Not for security."""
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+
+def finished_put(
+    bucket: str,
+    key: str,
+    body: bytes,
+    *,
+    invoked_at: float,
+    outcome: Outcome,
+    etag: str,
+    version_id: str,
+    oracle: Oracle,
+    pipelines: tuple[str, ...],
+    expected: tuple[Expected, ...],
+) -> Operation:
+    """The operation of an upload that has just been answered, or given up."""
+    return Operation(
         op="put",
         bucket=bucket,
         key=key,
@@ -70,8 +104,6 @@ def put_recorded(
         pipelines=pipelines,
         expected=expected,
     )
-    history.record(operation)
-    return operation
 
 
 def _tell(complain: Callable[[str], None] | None, problem: Exception) -> None:

@@ -7,6 +7,7 @@ package's own: what a client needs and the platform's settings do not hold.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -56,6 +57,12 @@ def target_of(environment: Mapping[str, str]) -> Target:
         gateway_url.rstrip("/"),
         _secret(environment, API_TOKEN) or _token(environment),
     )
+
+
+def environment_for(target: Target) -> dict[str, str]:
+    """For a child: this process's variables, with `target` as all that tells of a platform."""
+    own = {name: text for name, text in os.environ.items() if not name.startswith(CAPTURED)}
+    return {**own, **as_environment(target)}
 
 
 def as_environment(target: Target) -> dict[str, str]:

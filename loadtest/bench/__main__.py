@@ -17,11 +17,11 @@ from pathlib import Path
 from rich.console import Console
 
 from loadtest.bench.figures import Results, read_json_lines, write_json_lines
-from loadtest.bench.machine import describe_machine
 from loadtest.bench.plan import Plan
 from loadtest.bench.sections import SECTIONS
 from loadtest.bench.table import figures_table, write_markdown
 from loadtest.bench.world import BenchError, world
+from loadtest.machine import describe_machine
 from marea.errors import MareaError
 
 LOG_WIDTH = 150

@@ -24,12 +24,12 @@ from random import Random
 from loadtest.bench import draining
 from loadtest.bench.broker_watch import BrokerWatch, watching
 from loadtest.bench.corpus import draw_photo
-from loadtest.bench.machine import describe_machine
 from loadtest.bench.pages import Place
 from loadtest.bench.spans import JobTimes, Profile, Seen, Trace, join, profile, to_markdown
 from loadtest.bench.traced_worker import TRACE_FILE
 from loadtest.bench.waterfall import draw
 from loadtest.bench.world import BenchError, World, world
+from loadtest.machine import describe_machine
 from marea.clock import SystemClock
 from marea.errors import MareaError
 from marea.settings import load_settings

@@ -10,8 +10,7 @@ way the run is judged by what is known, written, and marked as partial.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,7 +24,7 @@ from loadtest.conduct.plan import Draft, Plan
 from loadtest.conduct.preflight import check_target
 from loadtest.conduct.settle import wait_until_settled
 from loadtest.conduct.shown import bar
-from loadtest.history import HistoryError, HistoryWriter
+from loadtest.history import HistoryError, HistoryWriter, Operation
 from loadtest.observe.broker import BrokerSource
 from loadtest.observe.endings import read_endings
 from loadtest.observe.gateway import EventAnswers, GatewaySource
@@ -64,14 +63,13 @@ def conduct(plan: Plan, console: Console) -> Run:
 
 def _load(plan: Plan, client: Any, draft: Draft, sampler: Sampler, console: Console) -> Generator:
     """Everything until it has settled, into `draft`."""
-    options = Options(plan.scenario_name, draft.prefix, 1.0, plan.workers, plan.ui_port)
+    options = Options(plan.scenario_name, draft.prefix, plan.workers, plan.ui_port)
     generator = Generator(plan.target, options, plan.folder)
     generator.clean()
     answers = _event_answers(plan)
     try:
         _measure(plan, client, draft, console)
         factor = rate_factor(plan.scenario.load, draft.calibration.get("store_puts_per_s"))
-        generator = Generator(plan.target, replace(options, factor=factor), plan.folder)
         answers = _event_answers(plan)
         _send(generator, plan, factor, draft, sampler, console)
     except KeyboardInterrupt:
@@ -117,7 +115,8 @@ def _measure(plan: Plan, client: Any, draft: Draft, console: Console) -> None:
 
         measure.upload_at_once(plan.target, load, history, draft.calibration_prefix, advance)
     with bar(console, "their results", load.measure.steady_jobs) as show:
-        _wait(plan, client, draft, lambda left: show(sent[0] - left, ""))
+        uploads = history_of(plan.folder)
+        _wait(plan, client, draft, uploads, lambda left: show(sent[0] - left, ""))
     source, results = plan.target.source_bucket, plan.target.results_bucket
     jobs = read_endings(client, source, results, draft.calibration_prefix, began_at=began_at)
     rate_of_pool = drain_rate(jobs)
@@ -136,7 +135,7 @@ def _send(
     console: Console,
 ) -> None:
     total = len(draw_schedule(plan.scenario.load, "", factor))
-    generator.start()
+    generator.start(factor)
     with bar(console, "uploading", total) as show:
         while generator.poll():
             sent = generator.sent()
@@ -162,29 +161,32 @@ def _backlog(sampler: Sampler) -> str:
 
 def _settle(plan: Plan, client: Any, draft: Draft, console: Console) -> None:
     try:
-        count = len(history_of(plan.folder))
+        uploads = history_of(plan.folder)
     except HistoryError as exc:  # e.g. half a line, where the disk was full: judged as it is
         draft.notes.append(f"Results were not waited for: {exc}")
         return
-    if not count:
+    if not uploads:
         return
+    count = len(uploads)
     with bar(console, "results", count) as show:
-        draft.settled_at = _wait(plan, client, draft, lambda left: show(max(0, count - left), ""))
+        draft.settled_at = _wait(
+            plan, client, draft, uploads, lambda left: show(max(0, count - left), "")
+        )
     if draft.settled_at is None:
         draft.notes.append(
             f"Some uploads had no record {plan.scenario.load.settle_s:.0f} s after the load."
         )
 
 
-def _wait(plan: Plan, client: Any, draft: Draft, tell: Callable[[int], None]) -> float | None:
-    return wait_until_settled(
-        client,
-        plan.target,
-        draft.prefix,
-        lambda: history_of(plan.folder),
-        plan.scenario.load.settle_s,
-        tell,
-    )
+def _wait(
+    plan: Plan,
+    client: Any,
+    draft: Draft,
+    uploads: Sequence[Operation],
+    tell: Callable[[int], None],
+) -> float | None:
+    patience_s = plan.scenario.load.settle_s
+    return wait_until_settled(client, plan.target, draft.prefix, uploads, patience_s, tell)
 
 
 def _event_answers(plan: Plan) -> EventAnswers | None:

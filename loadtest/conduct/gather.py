@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
@@ -18,6 +14,7 @@ from loadtest.check import check_store
 from loadtest.conduct.plan import Draft, Plan
 from loadtest.conduct.shown import bar
 from loadtest.history import HistoryError, Operation, load_history
+from loadtest.machine import about_machine
 from loadtest.observe.endings import read_endings
 from loadtest.observe.gateway import GatewaySource
 from loadtest.observe.look import Unseen
@@ -30,8 +27,6 @@ from loadtest.scenario import Scenario
 from loadtest.shapes import SHAPES
 from loadtest.users.notebook import HISTORY_FILE, SENDS_FILE
 
-ROOT = Path(__file__).parents[2]
-
 
 def gather(plan: Plan, client: Any, draft: Draft, sampler: Sampler, console: Console) -> Run:
     """The run, judged. What cannot be read is told of in its notes and makes limits not kept."""
@@ -41,9 +36,10 @@ def gather(plan: Plan, client: Any, draft: Draft, sampler: Sampler, console: Con
     checker: dict[str, Any] = {}
     try:
         sends = load_rows(plan.folder / SENDS_FILE, Send)
-        jobs = _jobs(plan, client, draft, console)
+        history = history_of(plan.folder)
+        jobs = _jobs(plan, client, draft, len(history), console)
         with console.status("The checker reads every result …"):
-            checker = _checked(plan, draft)
+            checker = _checked(plan, draft, history)
     except (ClientError, BotoCoreError, HistoryError, RunError) as exc:
         notes.append(f"Not judged: {exc}")
     decisions: list[Decision] = []
@@ -95,8 +91,8 @@ def shape_of(scenario: Scenario) -> dict[str, Any]:
     return {"name": name, **shape.model_dump()}
 
 
-def _jobs(plan: Plan, client: Any, draft: Draft, console: Console) -> list[Job]:
-    with bar(console, "reading records", len(history_of(plan.folder))) as show:
+def _jobs(plan: Plan, client: Any, draft: Draft, uploads: int, console: Console) -> list[Job]:
+    with bar(console, "reading records", uploads) as show:
         read = [0]
 
         def advance(count: int) -> None:
@@ -114,9 +110,9 @@ def _jobs(plan: Plan, client: Any, draft: Draft, console: Console) -> list[Job]:
         )
 
 
-def _checked(plan: Plan, draft: Draft) -> dict[str, Any]:
+def _checked(plan: Plan, draft: Draft, history: list[Operation]) -> dict[str, Any]:
     verdict = check_store(
-        load_history(plan.folder / HISTORY_FILE),
+        history,
         plan.target.store,
         source_buckets=[plan.target.source_bucket],
         results_bucket=plan.target.results_bucket,
@@ -131,38 +127,3 @@ def _complaints(sends: tuple[Send, ...]) -> list[str]:
         return []
     uploads = "1 upload" if len(problems) == 1 else f"{len(problems)} uploads"
     return [f"{uploads} had a complaint, e.g. {problems[0]}."]
-
-
-def about_machine() -> dict[str, Any]:
-    """Of this process."""
-    return {
-        "cpu_count": os.cpu_count(),
-        "cpu_model": _cpu_model(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "python": platform.python_version(),
-        "commit": _commit(),
-    }
-
-
-def _commit() -> str:
-    """Of the sources, with a + if they were changed since; "" where there is no git."""
-    try:
-        said = [
-            subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-            for words in (
-                ("rev-parse", "--short", "HEAD"),
-                ("status", "--porcelain", "--untracked-files=no"),
-            )
-        ]
-    except OSError:
-        return ""
-    return said[0] + ("+" if said[1] else "")
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())

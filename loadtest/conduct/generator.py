@@ -7,11 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtest.target import CAPTURED, Target, as_environment
+from loadtest.target import Target, environment_for
 from loadtest.users.notebook import HISTORY_FILE, LOAD_FILE, SENDS_FILE
 
 LOCUSTFILE = Path(__file__).parents[1] / "locustfile.py"
@@ -30,7 +29,6 @@ class Options:
 
     scenario: str
     prefix: str
-    factor: float
     workers: int = 0
     ui_port: int = 0
     """0 = without its web page."""
@@ -43,14 +41,16 @@ class Generator:
         self._target, self._options, self._folder = target, options, folder
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> None:
+    def start(self, factor: float) -> None:
+        """`factor`: what the shape's rates are multiplied by."""
+        rates = ("--marea-factor", repr(factor))
         if not self._options.workers:
-            self._spawn(*self._mode())
+            self._spawn(*rates, *self._mode())
             return
         count = self._options.workers
-        self._spawn(*self._mode(), "--master", "--expect-workers", str(count))
+        self._spawn(*rates, *self._mode(), "--master", "--expect-workers", str(count))
         for _ in range(count):
-            self._spawn("--worker")
+            self._spawn(*rates, "--worker")
 
     def _mode(self) -> tuple[str, ...]:
         if self._options.ui_port:
@@ -62,7 +62,6 @@ class Generator:
             *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE)),
             *("--scenario", self._options.scenario, "--marea-out", str(self._folder)),
             *("--marea-prefix", self._options.prefix),
-            *("--marea-factor", repr(self._options.factor)),
             *more,
         ]
         with (self._folder / LOG_FILE).open("ab") as log:
@@ -72,7 +71,7 @@ class Generator:
                     command,
                     stdout=log,
                     stderr=log,
-                    env=_environment(as_environment(self._target)),
+                    env=environment_for(self._target),
                     start_new_session=True,
                 )
             )
@@ -123,9 +122,3 @@ class Generator:
         """Away with what an earlier run left in the folder."""
         for name in (HISTORY_FILE, SENDS_FILE, LOAD_FILE, LOG_FILE):
             (self._folder / name).unlink(missing_ok=True)
-
-
-def _environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """This process's, with `variables` as all that says where the platform is."""
-    own = {name: text for name, text in os.environ.items() if not name.startswith(CAPTURED)}
-    return {**own, **variables}

@@ -19,7 +19,7 @@ from loadtest.recorded_put import put_load_file
 from loadtest.scenario import Load
 from loadtest.schedule import draw_schedule
 from loadtest.shapes.burst_then_idle import BurstThenIdle
-from loadtest.target import Target, as_environment, target_of
+from loadtest.target import Target, environment_for, target_of
 
 CLIENTS = 2
 """Processes that put at once, so that one Python's own speed is not taken for the store's."""
@@ -37,11 +37,10 @@ def store_puts_per_s(target: Target, load: Load) -> tuple[float, str]:
     bucket, prefix = _scratch(client, target)
     command = [sys.executable, "-m", "loadtest.conduct.measure", bucket, prefix]
     command += [str(load.measure.store_puts_s), ",".join(_kinds(load))]
-    environment = as_environment(target)
     try:
         children = [
             subprocess.Popen(
-                command, env=_environment(environment), stdout=subprocess.PIPE, text=True
+                command, env=environment_for(target), stdout=subprocess.PIPE, text=True
             )
             for _ in range(CLIENTS)
         ]
@@ -52,10 +51,6 @@ def store_puts_per_s(target: Target, load: Load) -> tuple[float, str]:
         raise RuntimeError("the measurement of the store's PUT rate failed")
     rate = sum(float(text) for text in said)
     return rate, f"{bucket}/{prefix}"
-
-
-def _environment(variables: dict[str, str]) -> dict[str, str]:
-    return {**os.environ, **variables}
 
 
 def _kinds(load: Load) -> Sequence[str]:

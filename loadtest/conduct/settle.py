@@ -21,7 +21,7 @@ def wait_until_settled(
     client: Any,
     target: Target,
     prefix: str,
-    history: Callable[[], Sequence[Operation]],
+    history: Sequence[Operation],
     timeout_s: float,
     tell: Callable[[int], None],
 ) -> float | None:
@@ -31,12 +31,11 @@ def wait_until_settled(
     `tell` hears after each look how many uploads are open.
     """
     deadline = time.monotonic() + timeout_s
-    operations = history()
     while True:
         began, looked_at = time.monotonic(), time.time()
         try:
             still_open = open_uploads(
-                client, operations, target.source_bucket, target.results_bucket, prefix
+                client, history, target.source_bucket, target.results_bucket, prefix
             )
         except (ClientError, BotoCoreError):
             still_open = ["unknown"]  # a store may be on its way back

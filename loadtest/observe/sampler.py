@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from loadtest.observe.look import Look, Source, Unseen
 from loadtest.runs.data import Sample
@@ -32,11 +33,9 @@ class Sampler:
 
     def samples(self, began_at: float) -> tuple[Sample, ...]:
         """All so far, in the order of time."""
-        found = []
-        for look in list(self._looks):
-            sample = look.as_sample()
-            found.append(Sample(**{**_fields(sample), "at_s": look.at_s - began_at}))
-        return tuple(found)
+        return tuple(
+            replace(look.as_sample(), at_s=look.at_s - began_at) for look in list(self._looks)
+        )
 
     @property
     def latest(self) -> Sample | None:
@@ -68,7 +67,3 @@ class Sampler:
     def _miss(self, source: Source, why: str) -> None:
         missed, _ = self._unseen.get(source.name, (0, ""))
         self._unseen[source.name] = (missed + 1, why)
-
-
-def _fields(sample: Sample) -> dict[str, object]:
-    return {name: getattr(sample, name) for name in Sample.__dataclass_fields__}

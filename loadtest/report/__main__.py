@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loadtest.report.compare import compare_page, compare_png, differences
-from loadtest.report.page import page
-from loadtest.report.summary import summary_png
 from loadtest.report.verdict import verdict_of
+from loadtest.report.write import write_report, write_text
 from loadtest.runs.data import Run
 from loadtest.runs.figures import ABOUT, figures_of
 from loadtest.runs.folder import RunError, load_run
@@ -22,15 +21,6 @@ from loadtest.runs.folder import RunError, load_run
 
 class FolderError(Exception):
     """A folder that holds no run that can be read."""
-
-
-def write_report(run: Run, folder: Path) -> tuple[Path, Path]:
-    """Puts page and picture into the run's folder; raises OSError if it cannot."""
-    figures = figures_of(run)
-    html, png = folder / "report.html", folder / "report.png"
-    _write_text(html, page(run, figures, ABOUT))
-    png.write_bytes(summary_png(run, figures))
-    return html, png
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +43,7 @@ def _make(folder: Path) -> int:
     run = _load(folder)
     verdict = verdict_of(run)
     print(f"{verdict.word}: {verdict.sentence}")
-    for path in write_report(run, folder):
+    for path in write_report(run, figures_of(run), folder):
         print(path)
     return 0
 
@@ -64,7 +54,7 @@ def _compare(options: argparse.Namespace) -> int:
     for difference in differences(a, b):
         print(f"note: {difference}", file=sys.stderr)
     figures = (figures_of(a), figures_of(b))
-    _write_text(options.out, compare_page(a, b, (names[0], names[1]), figures, ABOUT))
+    write_text(options.out, compare_page(a, b, (names[0], names[1]), figures, ABOUT))
     print(options.out)
     if options.png is not None:
         options.png.write_bytes(compare_png(a, b, (names[0], names[1])))
@@ -92,11 +82,6 @@ def _names(a: Path, b: Path) -> tuple[str, str]:
     if one.parent.name != other.parent.name:
         return f"{one.parent.name}/{one.name}", f"{other.parent.name}/{other.name}"
     return f"first {one.name}", f"second {other.name}"
-
-
-def _write_text(path: Path, text: str) -> None:
-    # A key may hold half of a surrogate pair, which UTF-8 has no bytes for.
-    path.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def _parser() -> argparse.ArgumentParser:

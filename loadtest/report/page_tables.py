@@ -10,6 +10,7 @@ from typing import Any
 from loadtest.report import series, words
 from loadtest.report.verdict import BROKEN, count, is_promise, said
 from loadtest.runs.data import Job, Limit, Run
+from loadtest.runs.figures import percentile
 
 MOST_ROWS = 200
 """Arbitrary: a page of more is not read; the run's folder has them all."""
@@ -197,7 +198,7 @@ def stages(run: Run) -> str:
     rows = []
     for name, values in series.latencies(run).items():
         cells = "".join(
-            f'<td class="number">{escape(words.seconds(series.percentile(values, share)))}</td>'
+            f'<td class="number">{escape(words.seconds(percentile(values, share)))}</td>'
             for share in (0.5, 0.95, 0.99, 1.0)
         )
         rows.append(

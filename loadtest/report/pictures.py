@@ -25,6 +25,7 @@ from loadtest.report.canvas import (
     Look,
 )
 from loadtest.runs.data import Job, Run
+from loadtest.runs.figures import percentile
 
 STAGE_COLOURS = {
     series.UPLOAD_TO_RESULT: BLUE,
@@ -78,7 +79,7 @@ def draw_latency(axes: Axes, stages: Mapping[str, Sequence[float]], look: Look) 
         # The whole lies beneath its longest part, and is wider, so that both are seen.
         step_up(axes, values, STAGE_COLOURS[name], width=3.0 if name == WHOLE else 1.7)
         for share in SHARES:
-            at = max(SHORTEST_S, series.percentile(values, share) or 0.0)
+            at = max(SHORTEST_S, percentile(values, share) or 0.0)
             axes.plot([at], [share], "o", color=STAGE_COLOURS[name], markersize=4, zorder=4)
     log_seconds(axes, [value for values in known.values() for value in values], look)
     shares_axis(axes)

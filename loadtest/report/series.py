@@ -321,13 +321,6 @@ def latencies(run: Run) -> dict[str, list[float]]:
     return {name: sorted(v for v in values if v is not None) for name, values in stages.items()}
 
 
-def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """By nearest rank: a value that did occur."""
-    if not ordered:
-        return None
-    return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]
-
-
 def cdf(ordered: Sequence[float], limit: int = 300) -> list[tuple[float, float]]:
     """(value, share at or below it), at most `limit` + 2 points; the highest always among them."""
     count = len(ordered)

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from loadtest.evidence import VIOLATIONS
 from loadtest.report import words
 from loadtest.runs.data import Limit, Run
 
 Word = Literal["PASSED", "FAILED", "PARTIAL"]
 
-BROKEN = ("lost", "duplicated", "wrong", "unexpected", "out_of_order")
+HEADLINE = ("lost", "duplicated", "wrong")
+"""Of the checker's counts those that are always told."""
+BROKEN = (*HEADLINE, *(kind for kind in VIOLATIONS if kind not in HEADLINE))
 """The checker's counts that must be 0. `vanished` is the store's own loss and told apart."""
 FORGIVEN_WHEN_PARTIAL = ("lost",)
 """What was under way when the run was broken off has no record yet; that proves no loss."""
@@ -74,7 +77,8 @@ def counts_line(run: Run) -> str:
     """`0 lost · 0 duplicated · 0 wrong`, and what else is not 0."""
     if not run.checker:
         return "not checked"
-    names = [*BROKEN[:3], *(name for name in (*BROKEN[3:], "vanished") if _is_some(run, name))]
+    others = (*BROKEN[len(HEADLINE) :], "vanished")
+    names = [*HEADLINE, *(name for name in others if _is_some(run, name))]
     return " · ".join(f"{_known(count(run.checker, name))} {said(name)}" for name in names)
 
 

@@ -23,8 +23,8 @@ import redis
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from loadtest.bench.machine import describe_machine
 from loadtest.bench.world import BenchError, world
+from loadtest.machine import describe_machine
 from loadtest.slopes.ended import bytes_per_ended_job
 from loadtest.slopes.ladder import Ladder, LadderPlan, climb
 from loadtest.slopes.picture import draw

@@ -24,7 +24,7 @@ REPORTED = "marea_lines"
 
 
 class Notebook:
-    """Keeps lines until `flush` or `hand_over`; with a folder, it writes each at once."""
+    """Keeps lines until `hand_over`; with a folder, it writes each at once."""
 
     def __init__(self, folder: Path | None) -> None:
         """`folder` None = the lines are handed over to somebody who has one."""

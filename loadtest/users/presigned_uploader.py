@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 
 import requests
 
 from loadtest.files import LoadFile
-from loadtest.history import Operation, Outcome
+from loadtest.history import Outcome
+from loadtest.recorded_put import etag_of, finished_put
 from loadtest.runs.data import Way
 from loadtest.schedule import Arrival
 from loadtest.users.sender import Sender, Sent
@@ -26,8 +26,7 @@ class PresignedUploader(Sender):
         self.http = requests.Session()
 
     def upload(self, arrival: Arrival, file: LoadFile) -> Sent:
-        # Not for security: what the ETag of a single upload is.
-        etag = hashlib.md5(file.body, usedforsecurity=False).hexdigest()
+        etag = etag_of(file.body)
         target = self.session.target
         invoked_at = time.time()
         outcome: Outcome = "failed"
@@ -59,17 +58,14 @@ class PresignedUploader(Sender):
                 etag = answer.headers.get("ETag", etag).strip('"')
         except (requests.RequestException, ValueError, KeyError) as exc:
             problem = f"{type(exc).__name__}: {exc}"[:200]
-        operation = Operation(
-            op="put",
-            bucket=target.source_bucket,
-            key=arrival.key,
+        operation = finished_put(
+            target.source_bucket,
+            arrival.key,
+            file.body,
             invoked_at=invoked_at,
-            completed_at=None if outcome == "unknown" else time.time(),
             outcome=outcome,
             etag=etag,
-            version_id="" if version_id == "null" else version_id,
-            sha256=hashlib.sha256(file.body).hexdigest(),
-            size_bytes=len(file.body),
+            version_id=version_id,
             oracle=file.oracle,
             pipelines=file.pipelines,
             expected=file.expected,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import requests
+
 from loadtest.collect import open_client
 from loadtest.history import Operation
 from loadtest.scenario import Load
@@ -32,6 +34,12 @@ class Session:
     def client(self) -> Any:
         """Shared, as a program with many uploads would; safe between greenlets."""
         return open_client(self.target.store, connections=self.load.senders + self.load.watchers)
+
+    def open_api(self) -> requests.Session:
+        """Connections of one user's own to the gateway, with the token."""
+        api = requests.Session()
+        api.headers["Authorization"] = f"Bearer {self.target.api_token}"
+        return api
 
     @property
     def ways(self) -> tuple[str, ...]:

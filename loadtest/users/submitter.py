@@ -21,8 +21,7 @@ class Submitter(Sender):
 
     def on_start(self) -> None:
         super().on_start()
-        self.api = requests.Session()
-        self.api.headers["Authorization"] = f"Bearer {self.session.target.api_token}"
+        self.api = self.session.open_api()
 
     def file_of(self, arrival: Arrival) -> LoadFile:
         return with_thumbnail(make_file(arrival.kind, arrival.key, arrival.serial), arrival.key)

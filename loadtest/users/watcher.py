@@ -25,8 +25,7 @@ class Watcher(User):
 
     def on_start(self) -> None:
         self.session = current_session()
-        self.api = requests.Session()
-        self.api.headers["Authorization"] = f"Bearer {self.session.target.api_token}"
+        self.api = self.session.open_api()
 
     @task(4)
     def await_result(self) -> None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from servers import IN_CI
+from programs import require_servers, run_module
 
 from loadtest.bench.figures import read_json_lines
-from marea.errors import ConfigError
 from marea.up import tools
 
-ROOT = Path(__file__).parents[2]
 SECTIONS = ("small", "events")
 """Between them: all servers, a contender with a worker, turns, a load on the gateway. The others
 take longer."""
@@ -25,37 +20,15 @@ RUN_S = 150.0
 
 @pytest.fixture
 def _servers_are_here() -> None:
-    for find in (tools.find_redis, tools.find_rabbitmq, tools.find_minio):
-        try:
-            find()
-        except ConfigError as exc:
-            if IN_CI:
-                raise
-            pytest.skip(str(exc))
-
-
-def run_bench(*words: str) -> tuple[int, str]:
-    """Its exit status, and what it wrote."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "loadtest.bench", *words],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        shown, _ = process.communicate(timeout=RUN_S)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)  # as Ctrl+C: it ends what it started
-            process.wait()
-    return process.returncode, shown
+    require_servers(tools.find_redis, tools.find_rabbitmq, tools.find_minio)
 
 
 @pytest.mark.timeout(180)
 @pytest.mark.usefixtures("_servers_are_here")
 def test_a_quick_run_measures_every_contender_and_shows_a_table(tmp_path: Path) -> None:
-    status, shown = run_bench("--quick", *SECTIONS, "--out", str(tmp_path))
+    status, shown = run_module(
+        "loadtest.bench", "--quick", *SECTIONS, "--out", str(tmp_path), limit_s=RUN_S
+    )
     assert status == 0, shown[-3000:]
     machine, results = read_json_lines(tmp_path / "figures.jsonl")
     assert machine["cores"] > 0

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from servers import IN_CI
+from programs import require_servers, run_module
 
 from loadtest.slopes import ladder, sweeping
 from loadtest.slopes.results import read_json
-from marea.errors import ConfigError
 from marea.up import tools
 
-ROOT = Path(__file__).parents[2]
 RUN_S = 90.0
 """Some 17 s on two cores."""
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -24,38 +19,16 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @pytest.fixture
 def _servers_are_here() -> None:
-    for find in (tools.find_redis, tools.find_minio):
-        try:
-            find()
-        except ConfigError as exc:
-            if IN_CI:
-                raise
-            pytest.skip(str(exc))
-
-
-def run_slopes(*words: str) -> tuple[int, str]:
-    """Its exit status, and what it wrote."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "loadtest.slopes", *words],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        shown, _ = process.communicate(timeout=RUN_S)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)  # as Ctrl+C: it ends what it started
-            process.wait()
-    return process.returncode, shown
+    require_servers(tools.find_redis, tools.find_minio)
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.usefixtures("_servers_are_here")
 def test_a_quick_run_measures_everything_and_its_status_is_its_verdict(tmp_path: Path) -> None:
     figures, picture = tmp_path / "slopes.json", tmp_path / "slopes.png"
-    status, shown = run_slopes("--quick", "--json", str(figures), "--plot", str(picture))
+    status, shown = run_module(
+        "loadtest.slopes", "--quick", "--json", str(figures), "--plot", str(picture), limit_s=RUN_S
+    )
     assert figures.exists(), shown[-3000:]
     run = read_json(figures)
     assert not run.partial, shown[-3000:]

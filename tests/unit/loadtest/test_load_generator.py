@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from loadtest.collect import StoreAddress
-from loadtest.conduct.gather import about_machine, history_of, shape_of
+from loadtest.conduct.gather import history_of, shape_of
 from loadtest.conduct.generator import LOAD_FILE, LOG_FILE, Generator, Options
 from loadtest.history import HistoryError
+from loadtest.machine import about_machine
 from loadtest.scenario import load_scenario
 from loadtest.shapes import SHAPES
 from loadtest.target import Target
@@ -20,7 +21,7 @@ from loadtest.users.notebook import HISTORY_FILE, SENDS_FILE
 @pytest.fixture
 def generator(tmp_path: Path) -> Generator:
     target = Target(StoreAddress("http://127.0.0.1:1", "key", "secret"))
-    return Generator(target, Options("short", "load/x/", 1.0), tmp_path)
+    return Generator(target, Options("short", "load/x/"), tmp_path)
 
 
 def test_before_it_begins_nothing_is_known_and_nothing_sent(generator: Generator) -> None:

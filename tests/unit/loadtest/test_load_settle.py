@@ -36,7 +36,7 @@ def settled(url: str) -> tuple[float | None, list[int]]:
     store = StoreAddress(url, "key", "secret")
     told: list[int] = []
     found = wait_until_settled(
-        open_client(store), Target(store), "load/x/", lambda: [UPLOAD], 0.0, told.append
+        open_client(store), Target(store), "load/x/", [UPLOAD], 0.0, told.append
     )
     return found, told
 
