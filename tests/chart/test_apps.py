@@ -1,4 +1,4 @@
-"""App pools: somebody's own Celery application, with nothing of Marea's in its pods."""
+"""App pools: somebody's own Celery application, with nothing of Marea's in its container."""
 
 from __future__ import annotations
 
@@ -77,10 +77,31 @@ def test_nothing_of_mareas_is_in_it(objects: list[Object]) -> None:
         assert "MAREA_" not in text, name_of(owner)
         assert [volume["name"] for volume in pod["spec"]["volumes"]] == ["tmp"]
         assert len(pod["spec"]["containers"]) == 1
-        assert "initContainers" not in pod["spec"]
         assert pod["spec"]["serviceAccountName"] == "default"
         (container,) = pod["spec"]["containers"]
         assert not {"livenessProbe", "readinessProbe", "startupProbe"} & container.keys()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        with_pools(shop()),
+        with_pools(shop(broker="external", existingSecret="theirs"), broker={"kind": "rabbitmq"}),
+    ],
+)
+def test_celery_does_not_begin_before_its_redis_accepts_a_connection(
+    values: dict[str, Any],
+) -> None:
+    spec = app_pod(render(values))["spec"]
+    (waits,) = spec["initContainers"]
+    assert waits["command"] == ["python3", "-m", "marea.apps.wait"]
+    (address,) = waits["env"]
+    assert address in spec["containers"][0]["env"]
+    assert waits["resources"]["limits"]["memory"] == "64Mi"
+
+
+def test_a_bundled_rabbitmq_is_not_waited_for() -> None:
+    assert "initContainers" not in app_pod(render(with_pools(shop(), **RABBITMQ)))["spec"]
 
 
 def test_it_is_counted_and_budgeted_as_a_worker() -> None:
