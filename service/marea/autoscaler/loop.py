@@ -52,6 +52,7 @@ class Autoscaler:
         """What has been told as the reason why pools are held."""
         self._failed = ""
         """Why a step of this tick could not be taken."""
+        self._leads: bool | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Tick until told to stop."""
@@ -67,7 +68,11 @@ class Autoscaler:
         self._life.touch()
         self._failed = ""
         try:
-            if not self._fleets.is_leader():
+            leads = self._fleets.is_leader()
+            if leads is not self._leads:
+                self._leads = leads
+                log.info("leads" if leads else "follows: another replica leads")
+            if not leads:
                 self._previous = {}
                 return {}
             decisions = self._decide_and_apply()

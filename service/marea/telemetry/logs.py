@@ -30,6 +30,7 @@ QUIET = {
     "urllib3": logging.ERROR,  # each try of a call; whoever called tells of the last
     "httpx": logging.WARNING,
     "uvicorn.access": logging.WARNING,
+    "leaderelection": logging.WARNING,  # each renewal, every 2 s; the loop tells of changes
 }
 
 

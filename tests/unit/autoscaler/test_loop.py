@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from scaled_pool import POOL, ScaledPool
+from structlog.testing import capture_logs
 
 from marea.results.decisions import LATEST, history_of
 from marea.scaling.backlog import Backlog
@@ -207,3 +208,18 @@ def test_an_answer_to_a_lease_that_was_lifted_is_none_to_the_next(pool: ScaledPo
     assert signal.read(pool.fleets.views([POOL]))[POOL].replicas[0].consuming
     pool.say_obeys(name, now + 32)
     assert not signal.read(pool.fleets.views([POOL]))[POOL].replicas[0].consuming
+
+
+def test_one_that_does_not_lead_decides_nothing_and_who_leads_is_told_once(
+    pool: ScaledPool,
+) -> None:
+    pool.upload(16)
+    pool.fleets.leads = False
+    with capture_logs() as lines:
+        assert [pool.autoscaler.tick() for _ in range(3)] == [{}, {}, {}]
+        pool.fleets.leads = True
+        pool.tick()
+        pool.tick()
+    told = [line["event"] for line in lines if "leads" in line["event"]]
+    assert told == ["follows: another replica leads", "leads"]
+    assert pool.fleets.wanted[POOL]

@@ -86,6 +86,7 @@ def test_a_foreign_message_with_a_url_is_redacted_too(lines: io.StringIO) -> Non
 def test_lines_below_the_level_are_left_out(lines: io.StringIO) -> None:
     structlog.get_logger("marea.worker").debug("detail")
     logging.getLogger("botocore").info("chatter")
+    logging.getLogger("leaderelection").info("leader has successfully acquired lease")
     assert lines.getvalue() == ""
 
 
