@@ -36,12 +36,12 @@ bench: $(STAMP)  ## Measure what the guarantees cost beside programs without; ON
 load: $(STAMP)  ## Load a platform and judge it: SCENARIO=spike, AT=up|cluster|FILE of variables
 	$(LAB_EXEC)$(BIN)/python -m loadtest run $(SCENARIO) $(LOAD_AT)
 
-check: $(STAMP)  ## Run what a change must pass: style, types, imports, unit tests (some 2 minutes)
+check: $(STAMP)  ## Run what a change must pass: style, types, imports, unit tests (under 2 minutes)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q -n 2 tests/unit
 
 format: $(STAMP)  ## Put code into the one form
 	$(BIN)/ruff check --fix $(CODE)

@@ -5,8 +5,8 @@ named as such; at twice its budget, or when the whole run is out of time, it is 
 has failed. Later stages run whatever an earlier one found. The last line adds up all stages
 in the form of a pytest summary.
 
-Stages that only compute run beside the others, which mostly wait for servers; what they print is
-shown when they are over.
+Some stages run beside the others, which mostly wait for servers; what they print is shown when
+they are over.
 """
 
 from __future__ import annotations
@@ -62,8 +62,9 @@ STAGES = (
 )
 
 
-BESIDE = ("unit", "chart", "simulation")
-"""They ask no server and look at no clock, so that company does not disturb them."""
+BESIDE = ("unit", "contract", "chart", "simulation")
+"""They measure nothing and wait for answers with limits far above what these take, so that company
+does not disturb them."""
 
 
 @dataclass

@@ -61,12 +61,10 @@ VALUES: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def run(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    # Kept for the next run: most of a build is pip's.
     lab.image(EXAMPLE, f"{IMAGE}:1", BASE="lab/python:3.13")
-    try:
-        with installed(lab, "apps", tmp_path_factory.mktemp("apps"), VALUES) as installation:
-            yield installation
-    finally:
-        lab.forget(f"{IMAGE}:1")
+    with installed(lab, "apps", tmp_path_factory.mktemp("apps"), VALUES) as installation:
+        yield installation
 
 
 @pytest.fixture(scope="module")
