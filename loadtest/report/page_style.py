@@ -61,5 +61,6 @@ details { margin: .8rem 0; } summary { cursor: pointer; color: var(--muted); }
   table.cards td { width: auto; }
   table.cards td[data-name]::before { content: attr(data-name) ": "; color: var(--muted); } }
 @media print { body { max-width: none; font-size: 10.5pt; padding: 0; }
-  section, figure, tr { break-inside: avoid; } h2 { break-after: avoid; } }
+  figure, table, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  pre.command { white-space: pre-wrap; overflow-wrap: anywhere; } }
 """
