@@ -94,7 +94,7 @@ def test_celery_does_not_begin_before_its_redis_accepts_a_connection(
 ) -> None:
     spec = app_pod(render(values))["spec"]
     (waits,) = spec["initContainers"]
-    assert waits["command"] == ["python3", "-m", "marea.apps.wait"]
+    assert waits["command"] == ["tini", "--", "python3", "-m", "marea.apps.wait"]
     (address,) = waits["env"]
     assert address in spec["containers"][0]["env"]
     assert waits["resources"]["limits"]["memory"] == "64Mi"
