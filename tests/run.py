@@ -63,7 +63,7 @@ STAGES = (
 
 
 BESIDE = ("unit", "contract", "chart", "simulation")
-"""They measure nothing and wait for answers with limits far above what these take, so that company
+"""They compare no speeds, and where they wait for a server they leave it seconds, so that company
 does not disturb them."""
 
 

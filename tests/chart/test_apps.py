@@ -77,6 +77,8 @@ def test_nothing_of_mareas_is_in_it(objects: list[Object]) -> None:
         assert "MAREA_" not in text, name_of(owner)
         assert [volume["name"] for volume in pod["spec"]["volumes"]] == ["tmp"]
         assert len(pod["spec"]["containers"]) == 1
+        before = [container["name"] for container in pod["spec"].get("initContainers", [])]
+        assert before in ([], ["wait"])
         assert pod["spec"]["serviceAccountName"] == "default"
         (container,) = pod["spec"]["containers"]
         assert not {"livenessProbe", "readinessProbe", "startupProbe"} & container.keys()

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,16 @@ class UpProcess:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """While the block runs, the servers and workers go on, and nobody decides how many."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def marea(self, *arguments: str) -> Ended:
         """`marea` with this platform's addresses, in this process: its imports take a second."""
