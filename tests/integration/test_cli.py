@@ -224,7 +224,9 @@ def test_cancel_ends_an_open_job_and_leaves_an_ended_one(
     assert ended.status == 0
     (job,) = ended.document["jobs"]
     assert state_of(up, job["id"]) in ("queued", "running")
-    timed_out = up.marea("submit", "photo.jpg", "--pipeline", "waits", "--wait", "--timeout-s=0.2")
+    # Another key: a newer version of the same would supersede a job that has not begun.
+    shutil.copy(PHOTO, up.folder / "slow.jpg")
+    timed_out = up.marea("submit", "slow.jpg", "--pipeline", "waits", "--wait", "--timeout-s=0.2")
     assert (timed_out.status, "error (timeout): " in timed_out.err) == (1, True)
 
     cancelled = up.marea("cancel", job["id"][:10], "--json")
