@@ -37,7 +37,8 @@ def gather(plan: Plan, client: Any, draft: Draft, sampler: Sampler, console: Con
     try:
         sends = load_rows(plan.folder / SENDS_FILE, Send)
         history = history_of(plan.folder)
-        jobs = _jobs(plan, client, draft, len(history), console)
+        due = sum(len(operation.expected_pipelines) for operation in history)
+        jobs = _jobs(plan, client, draft, due, console)
         with console.status("The checker reads every result …"):
             checker = _checked(plan, draft, history)
     except (ClientError, BotoCoreError, HistoryError, RunError) as exc:
@@ -91,8 +92,9 @@ def shape_of(scenario: Scenario) -> dict[str, Any]:
     return {"name": name, **shape.model_dump()}
 
 
-def _jobs(plan: Plan, client: Any, draft: Draft, uploads: int, console: Console) -> list[Job]:
-    with bar(console, "reading records", uploads) as show:
+def _jobs(plan: Plan, client: Any, draft: Draft, due: int, console: Console) -> list[Job]:
+    """`due`: as many as there should be."""
+    with bar(console, "reading records", due) as show:
         read = [0]
 
         def advance(count: int) -> None:

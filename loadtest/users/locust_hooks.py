@@ -118,6 +118,7 @@ def _user_classes(classes: list[type[User]], session: Session) -> list[type[User
     wanted = []
     senders = _senders(session)
     for each in classes:
+        each.host = session.target.store.endpoint_url or "AWS"  # shown by Locust's page
         count = session.load.watchers
         if (way := getattr(each, "way", None)) is not None:
             count = senders.get(way, 0)
@@ -173,7 +174,7 @@ def note_test(environment: Environment, **_: Any) -> None:
         _test.factor = options.marea_factor
         _test.prefix = options.marea_prefix or f"load/{int(time.time())}/"
     _test.left.clear()
-    current_session().line.begin((), 0.0)
+    current_session().line.begin((), 0.0)  # of a worker too, which asks no shape
 
 
 def _note_beginning(session: Session, began_at: float) -> None:
@@ -197,6 +198,12 @@ def take_over(client_id: str, data: dict[str, Any]) -> None:
 
 class ScheduleShape(LoadTestShape):
     """As many users as the scenario has senders and watchers, until nothing is left to send."""
+
+    def reset_time(self) -> None:
+        """A test begins, perhaps after another one: its page asks this shape before `test_start`
+        is heard, and would be told that the schedule is over."""
+        super().reset_time()
+        current_session().line.begin((), 0.0)
 
     def tick(self) -> tuple[int, float] | None:
         session = current_session()

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from up_process import UpProcess, skip_without_servers
 from waiting import wait_until
 
 from loadtest.evidence import VIOLATIONS
+from loadtest.history import load_history
+from loadtest.platform import load_environment
 from loadtest.runs.data import Run
 from loadtest.runs.figures import figures_of
 from loadtest.runs.folder import load_run
@@ -170,6 +175,68 @@ def test_an_interrupted_run_is_judged_by_what_was_sent_and_says_that_it_is_parti
     assert run.checker["valid"]
     assert run.checker["checked"] == len(run.sends) > 0
     assert "PARTIAL" in (folder / "report.html").read_text().upper()
+
+
+@contextmanager
+def locust_page(up: UpProcess, folder: Path, path: str) -> Iterator[str]:
+    """The address of Locust's own page for this scenario, as the docs start it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    variables = load_environment(Path(environment_file(up)))
+    with (folder / "locust.log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "locust", "-f", str(ROOT / "loadtest/locustfile.py")),
+                *("--scenario", path, "--web-host", "127.0.0.1", "--web-port", str(port)),
+            ],
+            cwd=folder,
+            env={**os.environ, **variables},
+            stdout=log,
+            stderr=log,
+        )
+    page = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: answers(page), "Locust's page is there", timeout_s=30, poll_s=0.2)
+        yield page
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def answers(page: str) -> bool:
+    try:
+        return httpx.get(page).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_locusts_page_starts_a_load_and_then_another_under_keys_of_its_own(
+    up: UpProcess, tmp_path: Path
+) -> None:
+    path = scenario(tmp_path / "paged", QUICK)
+    planned = len(draw_schedule(load_scenario(path).load, "load/"))
+    out = tmp_path / "load-out"
+    prefixes: set[str] = set()
+    with locust_page(up, tmp_path, path) as page:
+        for times in (1, 2):
+            assert httpx.post(f"{page}/swarm", data={"user_count": "1"}).json()["success"]
+
+            def all_sent(wanted: int = times * planned) -> bool:
+                history = out / "history.jsonl"
+                return history.exists() and history.read_text().count("\n") == wanted
+
+            wait_until(all_sent, f"load {times} was sent", timeout_s=30, poll_s=0.2)
+            prefixes.add(json.loads((out / "load.json").read_text())["prefix"])
+
+            def is_over() -> bool:
+                state: str = httpx.get(f"{page}/stats/requests").json()["state"]
+                return state == "stopped"
+
+            wait_until(is_over, "Locust has stopped by itself", timeout_s=30, poll_s=0.2)
+    assert len(prefixes) == 2
+    operations = load_history(out / "history.jsonl")
+    assert len({operation.key for operation in operations}) == 2 * planned
+    assert {operation.outcome for operation in operations} == {"ok"}
 
 
 @pytest.mark.parametrize(
