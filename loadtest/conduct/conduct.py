@@ -207,8 +207,10 @@ def _note_answers(plan: Plan, draft: Draft, before: EventAnswers | None) -> None
 def _note_pods(sources: list[Source], draft: Draft) -> None:
     for source in sources:
         if isinstance(source, PodSource):
-            draft.gateway["restarts"] = source.restarts
-            draft.notes += [f"Container {name}: {why}." for name, why in source.killed.items()]
+            restarts = source.restarts
+            if restarts.count is not None:
+                draft.gateway["restarts"] = restarts.count
+            draft.notes += [f"Container {name}: {why}." for name, why in restarts.killed.items()]
 
 
 def _sources(plan: Plan, draft: Draft) -> list[Source]:

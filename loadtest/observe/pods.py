@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 import kubernetes
 from kubernetes.config import ConfigException
@@ -11,6 +11,40 @@ from loadtest.observe.look import Look, Unseen
 
 TIMEOUT_S = 5
 WORKERS = "app.kubernetes.io/component=worker"
+
+
+class Restarts:
+    """Containers that were started anew since the first look, and what had ended them."""
+
+    def __init__(self) -> None:
+        self.killed: dict[str, str] = {}
+        """Container -> why it ended other than by itself since then, e.g. OOMKilled."""
+        self._before: dict[str, int] | None = None
+        self._now: dict[str, int] = {}
+
+    @property
+    def count(self) -> int | None:
+        """None before the first look: nobody knows."""
+        if self._before is None:
+            return None
+        return sum(count - self._before.get(name, 0) for name, count in self._now.items())
+
+    def note(self, pods: Iterable[kubernetes.client.V1Pod]) -> None:
+        """What the API server tells of all pods."""
+        for pod in pods:
+            for status in pod.status.container_statuses or []:
+                self._note(f"{pod.metadata.name}/{status.name}", status)
+        if self._before is None:
+            self._before, self.killed = dict(self._now), {}
+
+    def _note(self, name: str, status: kubernetes.client.V1ContainerStatus) -> None:
+        known = self._now.get(name, 0)
+        self._now[name] = max(known, status.restart_count)
+        ends = [status.state, *([status.last_state] if status.restart_count > known else [])]
+        for state in ends:
+            ended = state.terminated if state else None
+            if ended is not None and ended.exit_code not in (0, None):
+                self.killed[name] = f"{ended.reason or 'ended'} ({ended.exit_code})"
 
 
 class PodSource:
@@ -29,11 +63,7 @@ class PodSource:
                 raise Unseen(f"no cluster is known here: {exc}") from exc
         self._apps = kubernetes.client.AppsV1Api()
         self._core = kubernetes.client.CoreV1Api()
-        self.restarts = 0
-        """Of all pods' containers that were seen."""
-        self.killed: dict[str, str] = {}
-        """Container -> why it ended other than by itself, e.g. OOMKilled."""
-        self._restarts: dict[str, int] = {}
+        self.restarts = Restarts()
 
     def fill(self, look: Look) -> None:
         try:
@@ -50,15 +80,4 @@ class PodSource:
             if pool:
                 look.wanted[pool] = each.spec.replicas or 0
                 look.replicas[pool] = each.status.ready_replicas or 0
-        for pod in pods:
-            self._note(pod)
-
-    def _note(self, pod: Any) -> None:
-        for status in pod.status.container_statuses or []:
-            name = f"{pod.metadata.name}/{status.name}"
-            self._restarts[name] = max(self._restarts.get(name, 0), status.restart_count)
-            for state in (status.state, status.last_state):
-                ended = state.terminated if state else None
-                if ended is not None and ended.exit_code not in (0, None):
-                    self.killed[name] = f"{ended.reason or 'ended'} ({ended.exit_code})"
-        self.restarts = sum(self._restarts.values())
+        self.restarts.note(pods)
