@@ -1,9 +1,9 @@
 """What a sweep costs by the number of objects in the source bucket, in time and in requests.
 
 Settled: each version has its record, so that the sweep finds nothing to do, which is what it
-finds day by day. All missing: none has, so that each becomes a ledger row and a message. The
-reconciler's own sweeper runs in this process; the store is counted at its port, where each call
-is one request.
+finds day by day. All missing: none has, so that each becomes a ledger row and a message. Queued:
+none has a record, but each waits in the ledger already. The reconciler's own sweeper runs in this
+process; the store is counted at its port, where each call is one request.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ TARS_AT_ONCE = 2
 LARGEST_REPEATS = 3
 """Of the largest size, which takes longest and whose spread is the smallest."""
 UPLOAD = b"bytes that no worker ever reads"
+REPORT = "sweep-report"
+"""Where the sweeper leaves what a whole sweep found, in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Swept:
+class Swept:
     """One whole sweep."""
 
     seconds: float
@@ -52,60 +54,94 @@ class _Swept:
 
 
 def run(world: World, plan: Plan, say: Callable[[str], None]) -> Iterator[Figure]:
-    configure_logging("warning", "console")  # what a sweep found is judged and told here
-    world.make_buckets(SOURCE, RESULTS, NO_RESULTS)
-    settled = _settings(world, RESULTS)
-    # Without grace: what lies here came seconds ago, and no event will tell of it.
-    # Nor with a tenant's quota, beyond which jobs would wait in the ledger alone.
-    quota = str(2 * max(plan.sizes))
-    missing = _settings(
-        world,
-        NO_RESULTS,
-        MAREA_RECONCILER__SWEEP_GRACE_S="0",
-        MAREA_RECONCILER__TENANT_QUOTA=quota,
-    )
-    filled = 0
+    bucket = SweptBucket(world, max(plan.sizes))
     for size in sorted(plan.sizes):
-        began = time.monotonic()
-        _fill(world, settled, range(filled, size))
-        filled = size
-        say(f"    {size:,} objects and their records made in {time.monotonic() - began:.0f} s")
+        bucket.fill(size, say)
         largest = size == max(plan.sizes)
         repeats = min(plan.repeats, LARGEST_REPEATS) if largest else plan.repeats
-        sweeps = [_sweep(world, settled, size, "recorded") for _ in range(repeats)]
+        sweeps = [bucket.sweep_settled() for _ in range(repeats)]
         yield from _figures(f"settled, {size:,} objects", size, sweeps, say)
         if not largest:
-            sweeps = [_sweep(world, missing, size, "missing") for _ in range(repeats)]
+            sweeps = [bucket.sweep_missing() for _ in range(repeats)]
             yield from _figures(f"all missing, {size:,} objects", size, sweeps, say)
 
 
 def _figures(
-    name: str, size: int, sweeps: list[_Swept], say: Callable[[str], None]
+    name: str, size: int, sweeps: list[Swept], say: Callable[[str], None]
 ) -> Iterator[Figure]:
     times = tuple(swept.seconds for swept in sweeps)
     each = tuple(seconds * 1e6 / size for seconds in times)
     requests = tuple(float(swept.requests.total()) for swept in sweeps)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(sweeps[0].requests.items()))
-    say(f"    {name}: {times[0]:.2f} s, {each[0]:.0f} µs an object; {kinds}")
+    tell(name, size, sweeps[0], say)
     yield Figure("sweeps", name, "marea", "s", times)
     yield Figure("sweeps", f"{name}: an object", "marea", "µs", each)
     yield Figure("sweeps", f"{name}: requests", "marea", "requests", requests)
 
 
-def _sweep(world: World, settings: Settings, size: int, expected: str) -> _Swept:
-    """One from the beginning, as `marea reconciler` makes it, tick by tick."""
-    world.redis.flush()
-    counted = _Counted()
-    sweeper = _build_sweeper(settings, counted)
-    ledger = sweeper.performer.ports.ledger
-    accepted = 0
-    began = time.perf_counter()
-    while (report := ledger.value("sweep-report")) is None:
-        accepted += sweeper.tick()
-    seconds = time.perf_counter() - began
-    if report["classes"] != {expected: size} or accepted != (size if expected == "missing" else 0):
-        raise BenchError(f"{accepted} jobs set under way, not all {expected}: {report['classes']}")
-    return _Swept(seconds, counted.requests, accepted)
+def tell(name: str, size: int, swept: Swept, say: Callable[[str], None]) -> None:
+    """One sweep, for who waits for the next."""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(swept.requests.items()))
+    each_us = swept.seconds * 1e6 / size
+    say(f"    {name}: {swept.seconds:.2f} s, {each_us:.0f} µs an object; {kinds}")
+
+
+class SweptBucket:
+    """A source bucket that grows, and whole sweeps over it, of three kinds. Every method raises
+    `BenchError`, `MareaError`, `OSError`."""
+
+    def __init__(self, world: World, largest: int) -> None:
+        """`largest`: objects, when it is full."""
+        configure_logging("warning", "console")  # what a sweep found is judged and told here
+        world.make_buckets(SOURCE, RESULTS, NO_RESULTS)
+        self._world = world
+        self._size = 0
+        self._recorded = self._settings(RESULTS)
+        # Without grace: what lies here came seconds ago, and no event will tell of it.
+        # Nor with a tenant's quota, beyond which jobs would wait in the ledger alone.
+        self._bare = self._settings(
+            NO_RESULTS,
+            MAREA_RECONCILER__SWEEP_GRACE_S="0",
+            MAREA_RECONCILER__TENANT_QUOTA=str(2 * largest),
+        )
+
+    def fill(self, size: int, say: Callable[[str], None]) -> None:
+        """Up to `size` objects, and the record of each."""
+        began = time.monotonic()
+        _fill(self._world, self._recorded, range(self._size, size))
+        self._size = size
+        say(f"    {size:,} objects and their records made in {time.monotonic() - began:.0f} s")
+
+    def sweep_settled(self) -> Swept:
+        """Nothing is to be done."""
+        self._world.redis.flush()
+        return self._sweep(self._recorded, "recorded", accepted=0)
+
+    def sweep_missing(self) -> Swept:
+        """Each object becomes a ledger row and a message."""
+        self._world.redis.flush()
+        return self._sweep(self._bare, "missing", accepted=self._size)
+
+    def sweep_queued(self) -> Swept:
+        """Each object is a job that waits already: right after `sweep_missing`."""
+        return self._sweep(self._bare, "in_flight", accepted=0)
+
+    def _sweep(self, settings: Settings, expected: str, accepted: int) -> Swept:
+        """One from the beginning, as `marea reconciler` makes it, tick by tick."""
+        counted = _Counted()
+        sweeper = _build_sweeper(settings, counted)
+        ledger = sweeper.performer.ports.ledger
+        ledger.set_value(REPORT, None)
+        found = 0
+        began = time.perf_counter()
+        while (report := ledger.value(REPORT)) is None:
+            found += sweeper.tick()
+        seconds = time.perf_counter() - began
+        if report["classes"] != {expected: self._size} or found != accepted:
+            raise BenchError(f"{found} jobs set under way, not all {expected}: {report['classes']}")
+        return Swept(seconds, counted.requests, found)
+
+    def _settings(self, results: str, **more: str) -> Settings:
+        return load_settings(self._world.environment(SOURCE, results, **more))
 
 
 class _Counted:
@@ -132,10 +168,6 @@ def _build_sweeper(settings: Settings, counted: _Counted) -> Sweeper:
     # The first request of a process also makes its client.
     counted.store.is_versioned(SOURCE)
     return replace(sweeper, performer=Performer(replace(ports, store=counted)))
-
-
-def _settings(world: World, results: str, **more: str) -> Settings:
-    return load_settings(world.environment(SOURCE, results, **more))
 
 
 def _fill(world: World, settings: Settings, numbers: range) -> None:

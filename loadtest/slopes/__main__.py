@@ -41,7 +41,8 @@ LEVEL_MAX = 1_000_000
 """A gigabyte and a half of Redis, and the same again while its file is rewritten."""
 SWEEP_MIN, SWEEP_MAX = 1_000, 1_000_000
 QUICK = LadderPlan(levels=(100, 1_000), repeats=2, uploads=50, ended=100)
-QUICK_OBJECTS = 1_000
+OBJECTS, QUICK_OBJECTS = 100_000, 1_000
+"""As many as there are queued jobs at most."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,7 +70,7 @@ def _measure(options: argparse.Namespace, console: Console) -> int:
     plan = replace(plan, repeats=options.repeats or plan.repeats)
     objects = options.sweep_objects
     if objects is None:
-        objects = QUICK_OBJECTS if options.quick else 10_000
+        objects = QUICK_OBJECTS if options.quick else OBJECTS
     run = Run(describe_machine())
     ladder = Ladder()
     status = 1
@@ -83,8 +84,7 @@ def _measure(options: argparse.Namespace, console: Console) -> int:
         if objects:
             console.print(f"==> sweeps of up to {objects:,} objects", highlight=False)
             with world() as servers:
-                swept = measure_sweeps(servers, objects, plan.repeats, console.print)
-                run.measures.append(swept)
+                run.measures += measure_sweeps(servers, objects, plan.repeats, console.print)
         run.partial = False
     except KeyboardInterrupt:
         status = 130
@@ -193,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
         "--sweep-objects",
         type=int,
         metavar="N",
-        help="objects in the largest bucket swept, after a tenth and less (10000); 0: none",
+        help="objects in the largest bucket swept, after a tenth and less (100000); 0: none",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw it, as PNG and SVG")

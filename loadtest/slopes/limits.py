@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 import redis
 
 from loadtest.bench import memory, sweeps
-from loadtest.bench.plan import Plan
 from loadtest.bench.world import QUEUE, BenchError, World, world
 from marea.errors import MareaError
 from marea.messages.objects import ObjectRef
@@ -88,7 +87,7 @@ def jobs_let_in(servers: World) -> dict[str, float]:
 
 def sweep_resumed(servers: World) -> dict[str, float]:
     """From a checkpoint behind all but the last page, as after a restart."""
-    list(sweeps.run(servers, Plan(repeats=1, sizes=(OBJECTS,)), lambda _: None))
+    sweeps.SweptBucket(servers, OBJECTS).fill(OBJECTS, lambda _: None)
     settings = load_settings(
         servers.environment(
             sweeps.SOURCE,

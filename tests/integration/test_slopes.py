@@ -35,7 +35,7 @@ def test_a_quick_run_measures_everything_and_its_status_is_its_verdict(tmp_path:
     # Times of a busy machine may miss; then the status has to say so.
     assert status == (0 if run.passes else 1), shown[-3000:]
     measures = {each.name: each for each in run.measures}
-    assert set(measures) == {*ladder.NOTES, sweeping.SWEEP}
+    assert set(measures) == {*ladder.NOTES, *sweeping.NOTES}
     told = json.loads(figures.read_text(encoding="utf-8"))["measures"]
     assert [each["verdict"] for each in told] == [str(each.growth) for each in run.measures]
     # Bytes are counted, not timed: no machine is too busy for them.
