@@ -20,7 +20,7 @@ from loadtest.observe.gateway import GatewaySource
 from loadtest.observe.look import Unseen
 from loadtest.observe.sampler import Sampler
 from loadtest.runs.data import Decision, Job, Run, Send
-from loadtest.runs.figures import figures_of
+from loadtest.runs.figures import figures_of, when_settled
 from loadtest.runs.folder import RunError, load_rows
 from loadtest.runs.limits import judge_limits
 from loadtest.scenario import Scenario
@@ -50,13 +50,14 @@ def gather(plan: Plan, client: Any, draft: Draft, sampler: Sampler, console: Con
         except Unseen as exc:
             notes.append(f"The autoscaler's decisions are not known: {exc}")
     last_s = max((send.done_s for send in sends), default=0.0)
+    found_s = None if draft.settled_at is None else draft.settled_at - draft.began_at
     run = Run(
         scenario=plan.scenario.name,
         about=plan.scenario.load.about,
         began_at=draft.began_at,
         ended_s=time.time() - draft.began_at,
         load_ended_s=last_s,
-        settled_s=None if draft.settled_at is None else draft.settled_at - draft.began_at,
+        settled_s=when_settled(found_s, jobs),
         partial=draft.partial,
         shape=shape_of(plan.scenario),
         target=dict(plan.about_target),

@@ -122,7 +122,7 @@ class Run:
     load_ended_s: float
     """When the last upload of the schedule had been answered, or the load was broken off."""
     settled_s: float | None
-    """When every upload had its record by the listings; None if that was not seen."""
+    """When the last upload had its record, by the store; None if not all of them were seen."""
     partial: str = ""
     """Why the run is not whole, e.g. `interrupted after 12 s`; "" if it is."""
     shape: Mapping[str, Any] = field(default_factory=dict)

@@ -157,6 +157,15 @@ def _of_samples(run: Run) -> dict[str, float | None]:
     }
 
 
+def when_settled(found_s: float | None, jobs: Sequence[Job]) -> float | None:
+    """When the last record of the load was written, of which the look that found them all, at
+    `found_s`, came later; None where no look found them all."""
+    if found_s is None:
+        return None
+    written = [job.recorded_s for job in jobs if not job.is_calibration]
+    return min([found_s, max((each for each in written if each is not None), default=found_s)])
+
+
 def drain_rate(jobs: Sequence[Job], load_ended_s: float = -math.inf) -> float | None:
     """Jobs a second while nothing came any more: after the last upload had been answered and the
     last job accepted, which on a machine that is short of processors takes from the same. None

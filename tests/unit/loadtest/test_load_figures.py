@@ -19,6 +19,7 @@ from loadtest.runs.figures import (
     most_within,
     percentile,
     throughput,
+    when_settled,
 )
 
 COUNTED_FROM_NOTHING = {"uploads": 0.0, "jobs": 0.0}
@@ -173,6 +174,14 @@ def test_the_drain_is_what_ends_after_the_load_against_the_pools_own_rate() -> N
     assert figures["drain_jobs_per_s"] == pytest.approx(4.0)
     assert figures["drain_share"] == pytest.approx(0.8)
     assert figures["drain_s"] == 12.0
+
+
+def test_all_is_done_when_the_last_record_was_written_and_not_when_it_was_found() -> None:
+    jobs = [job(1, recorded_s=4.0), job(2, recorded_s=9.5), job(3)]
+    measured = job(4, recorded_s=12.0, is_calibration=True)
+    assert when_settled(14.0, [*jobs, measured]) == 9.5
+    assert when_settled(14.0, [measured]) == 14.0
+    assert when_settled(None, jobs) is None
 
 
 def test_a_drain_share_needs_both_rates() -> None:
