@@ -16,6 +16,8 @@ STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1800, 3600)
 """Widths of a bin. Not below 1 s, since some stores tell times in whole seconds."""
 GAP = 3.0
 """Arbitrary: looks further apart than three times the usual are a gap, not a line."""
+AFTERMATH = 0.25
+"""Arbitrary: of the time until the last result, what the axis shows of the time after it."""
 
 Interval = tuple[float, float]
 Pick = Callable[[Sample], Mapping[str, float]]
@@ -73,11 +75,19 @@ class Mark:
 
 
 def grid_of(*runs: Run) -> Grid:
-    ends = [1.0]
-    for run in runs:
-        ends += [run.ended_s, run.load_ended_s, run.settled_s or 0.0]
-    end = max(ends)
+    """One axis for all of them."""
+    end = max(1.0, *(_end_of(run) for run in runs))
     return Grid(0.0, end, next((w for w in STEPS_S if end / w <= BINS), end / BINS))
+
+
+def _end_of(run: Run) -> float:
+    """Looks go on while results are read and judged; of that the axis has `AFTERMATH`, in which
+    replicas begin to go."""
+    last = max(run.ended_s, run.load_ended_s)
+    if run.settled_s is None:
+        return last
+    over = max(run.load_ended_s, run.settled_s)
+    return max(over, min(last, over * (1.0 + AFTERMATH)))
 
 
 def loaded_jobs(run: Run) -> list[Job]:

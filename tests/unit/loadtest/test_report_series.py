@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
 from example_run import POOL, example_run
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +74,18 @@ def test_the_peak_of_the_backlog_is_the_one_among_the_figures() -> None:
 
 def test_a_slot_handed_from_one_job_to_the_next_is_one_slot() -> None:
     assert series.occupancy([(0.0, 5.0), (5.0, 9.0)], grid()).peak == 1
+
+
+@pytest.mark.parametrize(
+    ("settled_s", "ended_s", "end"),
+    [(40.0, 200.0, 50.0), (40.0, 42.0, 42.0), (8.0, 200.0, 12.5), (None, 200.0, 200.0)],
+)
+def test_the_axis_ends_soon_after_the_last_result_and_not_with_the_judging(
+    settled_s: float | None, ended_s: float, end: float
+) -> None:
+    run = replace(EMPTY, load_ended_s=10.0, settled_s=settled_s, ended_s=ended_s)
+    assert series.grid_of(run).end == end
+    assert series.grid_of(run, EMPTY).end == max(end, EMPTY.ended_s)
 
 
 def test_what_was_not_seen_is_unknown_and_not_zero() -> None:
