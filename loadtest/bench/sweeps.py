@@ -25,7 +25,7 @@ from marea.messages.objects import ObjectRef
 from marea.messages.record import Record
 from marea.perform import Performer
 from marea.reconciler.compose import build_reconciler
-from marea.reconciler.sweeper import Sweeper
+from marea.reconciler.sweeper import REPORT, Sweeper
 from marea.routing.route import UploadFacts
 from marea.settings import Settings, load_settings
 from marea.storage.object_store import ObjectStore
@@ -40,8 +40,6 @@ TARS_AT_ONCE = 2
 LARGEST_REPEATS = 3
 """Of the largest size, which takes longest and whose spread is the smallest."""
 UPLOAD = b"bytes that no worker ever reads"
-REPORT = "sweep-report"
-"""Where the sweeper leaves what a whole sweep found, in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)

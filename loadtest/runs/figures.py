@@ -162,8 +162,8 @@ def when_settled(found_s: float | None, jobs: Sequence[Job]) -> float | None:
     `found_s`, came later; None where no look found them all."""
     if found_s is None:
         return None
-    written = [job.recorded_s for job in jobs if not job.is_calibration]
-    return min([found_s, max((each for each in written if each is not None), default=found_s)])
+    written = (job.recorded_s for job in jobs if not job.is_calibration)
+    return min(found_s, max((at for at in written if at is not None), default=found_s))
 
 
 def drain_rate(jobs: Sequence[Job], load_ended_s: float = -math.inf) -> float | None:

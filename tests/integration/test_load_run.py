@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from loadtest.runs.figures import figures_of
 from loadtest.runs.folder import load_run
 from loadtest.scenario import load_scenario
 from loadtest.schedule import draw_schedule
+from marea.up.servers import free_port
 
 pytestmark = pytest.mark.timeout(180)
 ROOT = Path(__file__).parents[2]
@@ -180,8 +180,7 @@ def test_an_interrupted_run_is_judged_by_what_was_sent_and_says_that_it_is_parti
 @contextmanager
 def locust_page(up: UpProcess, folder: Path, path: str) -> Iterator[str]:
     """The address of Locust's own page for this scenario, as the docs start it."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     variables = load_environment(Path(environment_file(up)))
     with (folder / "locust.log").open("w") as log:
         process = subprocess.Popen(

@@ -22,6 +22,8 @@ from marea.telemetry import metrics
 log = structlog.get_logger("marea.reconciler")
 
 CHECKPOINT = "sweep"
+REPORT = "sweep-report"
+"""What the last whole sweep found, in the ledger."""
 PAGES_PER_PART = 4
 """Listing pages between two looks at the clock; a page of 1,000 takes some 50 ms on MinIO."""
 
@@ -99,7 +101,7 @@ class Sweeper:
         self._next_at = now + interval_s
         metrics.SWEEP_SECONDS.observe(now - self._started_at)
         ports.ledger.set_value(
-            "sweep-report",
+            REPORT,
             {"started_at": self._started_at, "ended_at": now, "classes": dict(self._classes)},
         )
         if self._classes["missing"]:
