@@ -91,10 +91,11 @@ class Generator:
         return False
 
     def stop(self) -> None:
+        """One after the other: a master first, which ends its workers and writes down what they
+        hand over last."""
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        for process in self._processes:
             try:
                 process.wait(STOP_S)
             except subprocess.TimeoutExpired:

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from argparse import ArgumentParser
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import gevent
 from locust import LoadTestShape, User, events
 from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, Runner, WorkerRunner
@@ -31,8 +33,8 @@ from loadtest.users.line import Line
 from loadtest.users.notebook import LOAD_FILE, REPORTED, Notebook
 from loadtest.users.session import Session, current_session, set_session
 
-BEGAN, LEFT = "marea_began", "marea_left"
-"""A message to the workers, and a name in their reports."""
+BEGAN, ENDED, LEFT = "marea_began", "marea_ended", "marea_left"
+"""Two messages to the workers, and a name in their reports."""
 LEAD_S = 1.0
 """Between the last sender's start and the schedule's first moment: the message takes that long at
 most on a network."""
@@ -97,6 +99,10 @@ def prepare(environment: Environment, **_: Any) -> None:
     environment.stop_timeout = LATE_S
     if isinstance(runner, WorkerRunner):
         runner.register_message(BEGAN, _begin_as_told)
+        runner.register_message(ENDED, end_line)
+    # Without a page Locust hears SIGTERM only once the test is over: before, it would end at once,
+    # and uploads under way would be in the store and in no history.
+    gevent.signal_handler(signal.SIGTERM, _break_off)
 
 
 @dataclass
@@ -177,6 +183,21 @@ def note_test(environment: Environment, **_: Any) -> None:
     current_session().line.begin((), 0.0)  # of a worker too, which asks no shape
 
 
+@events.test_stopping.add_listener
+def end_line(**_: Any) -> None:
+    """Locust now kills each user that is between two tasks, and its kill comes a moment later: one
+    that had begun an upload by then would leave it in the store, and in no history."""
+    current_session().line.end()
+
+
+def _break_off() -> None:
+    """Nothing more is sent, here and by the workers; the shape ends the test once what is under way
+    has been answered and written down."""
+    end_line()
+    if isinstance(_test.runner, MasterRunner):
+        _test.runner.send_message(ENDED)
+
+
 def _note_beginning(session: Session, began_at: float) -> None:
     body = {"began_at": began_at, "prefix": _test.prefix}
     session.notebook.put_aside(LOAD_FILE, json.dumps(body))
@@ -208,6 +229,8 @@ class ScheduleShape(LoadTestShape):
     def tick(self) -> tuple[int, float] | None:
         session = current_session()
         line = session.line
+        if line.has_ended and (not line.began_at or self._left(line) == 0):
+            return None
         if line.began_at:
             over_s = time.time() - line.began_at - session.load.shape.duration_s
             if over_s > LATE_S or (over_s > 0 and self._left(line) == 0):
@@ -216,7 +239,7 @@ class ScheduleShape(LoadTestShape):
         return count, float(count)
 
     def _left(self, line: Line) -> int | None:
-        """Uploads that nobody has sent yet, anywhere; None as long as that is not known."""
+        """Uploads that are not answered yet, anywhere; None as long as that is not known."""
         if isinstance(self.runner, MasterRunner):
             left = _test.left
             known = [left[client] for client in self.runner.clients if client in left]

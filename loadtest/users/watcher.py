@@ -35,6 +35,8 @@ class Watcher(User):
         key, deadline = operation.expected[0].key, time.time() + PATIENCE_S
         problem: Exception | None = None
         while not self._is_there(key):
+            if self.session.line.has_ended:
+                return
             if time.time() > deadline:
                 problem = TimeoutError(f"no result within {PATIENCE_S:.0f} s")
                 break

@@ -150,10 +150,19 @@ def test_an_interrupted_run_is_judged_by_what_was_sent_and_says_that_it_is_parti
     long = {**QUICK, "shape": {"name": "steady", "per_s": 20, "for_s": 300}}
     path = scenario(tmp_path / "long", long)
     folder = tmp_path / "run"
+    run = interrupted(up, path, folder, sent_bytes=2000)
+    assert run.partial.startswith("interrupted")
+    assert run.checker["valid"]
+    assert run.checker["checked"] == len(run.sends) > 0
+    assert "PARTIAL" in (folder / "report.html").read_text().upper()
+
+
+def interrupted(up: UpProcess, path: str, folder: Path, *words: str, sent_bytes: int) -> Run:
+    """The run of a scenario that gets Ctrl-C once its senders have written so much."""
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "loadtest", "run", path),
-            *("--env", environment_file(up), "--out", str(folder)),
+            *("--env", environment_file(up), "--out", str(folder), *words),
         ],
         cwd=ROOT,
         stderr=subprocess.PIPE,
@@ -163,18 +172,26 @@ def test_an_interrupted_run_is_judged_by_what_was_sent_and_says_that_it_is_parti
     sends = folder / "sends.jsonl"
 
     def has_begun() -> bool:
-        return sends.exists() and sends.stat().st_size > 2000
+        return sends.exists() and sends.stat().st_size > sent_bytes
 
     wait_until(has_begun, "some uploads were sent", timeout_s=60, poll_s=0.2)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=90)
 
     assert process.returncode == 130, said
-    run = load_run(folder)
-    assert run.partial.startswith("interrupted")
-    assert run.checker["valid"]
+    return load_run(folder)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_of_senders_that_are_late_an_interruption_leaves_no_upload_that_nobody_wrote_down(
+    up: UpProcess, tmp_path: Path, workers: int
+) -> None:
+    """Each sender begins its next upload at once, also in the moment of the interruption."""
+    late = {**QUICK, "shape": {"name": "steady", "per_s": 400, "for_s": 100}, "senders": 32}
+    path = scenario(tmp_path / "late", late)
+    run = interrupted(up, path, tmp_path / "run", f"--workers={workers}", sent_bytes=20_000)
+    assert any(send.late_s > 0.1 for send in run.sends)
     assert run.checker["checked"] == len(run.sends) > 0
-    assert "PARTIAL" in (folder / "report.html").read_text().upper()
 
 
 @contextmanager

@@ -115,3 +115,29 @@ def test_a_line_that_begins_anew_forgets_what_was_there() -> None:
     line.begin((), 0.0)
     assert line.left is None
     assert line.take("s3") is None
+
+
+def test_an_ended_line_hands_out_nothing_and_has_nothing_left() -> None:
+    line, _ = begun([0.0, 0.0, 5.0])
+    assert line.take("s3") is not None
+    line.end()
+    assert line.take("s3") is None
+    assert line.left == 1, "the upload that is under way"
+    line.done()
+    assert line.left == 0
+
+
+def test_who_waits_for_an_upload_to_be_due_gets_none_if_the_line_ends_meanwhile() -> None:
+    hours = Hours()
+    line = Line(now=hours.now, sleep=lambda _: line.end())
+    line.begin(arrivals([60.0]), BEGAN_AT)
+    assert line.take("s3") is None
+    assert line.left == 0
+
+
+def test_an_upload_of_an_earlier_schedule_is_not_handed_out_in_the_next() -> None:
+    hours = Hours()
+    line = Line(now=hours.now, sleep=lambda _: line.begin(arrivals([0.0], first=7), BEGAN_AT))
+    line.begin(arrivals([60.0]), BEGAN_AT)
+    assert line.take("s3") is None
+    assert [arrival.number for arrival in [line.take("s3")] if arrival] == [7]
