@@ -27,7 +27,7 @@ dev: $(STAMP)  ## Make .venv with every locked requirement (1-4 minutes, once pe
 demo: $(STAMP)  ## Show uploads becoming results on this machine; BROKER=redis|rabbitmq
 	$(BIN)/python -m loadtest.demo --broker $(BROKER)
 
-test: $(STAMP)  ## Run every test against real servers (stops after 44 minutes; times are shown)
+test: $(STAMP)  ## Run every test against real servers (stops after 62 minutes; times are shown)
 	$(BIN)/python tests/run.py
 
 bench: $(STAMP)  ## Measure what the guarantees cost beside programs without; ONLY='images events' for some

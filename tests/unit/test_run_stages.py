@@ -53,10 +53,10 @@ def test_a_stage_that_was_stopped_counts_as_an_error(capsys: pytest.CaptureFixtu
 
 
 def test_budgets_fit_into_a_run_and_a_run_into_ci() -> None:
-    # CI stops a run after 90 minutes, set-up included.
+    # CI stops a run after 90 minutes, set-up included, which takes up to 24 on a slow machine.
     beside = sum(stage.budget_s for stage in run.STAGES if stage.name in run.BESIDE)
     others = sum(stage.budget_s for stage in run.STAGES if stage.name not in run.BESIDE)
-    assert max(beside, others) <= run.RUN_LIMIT_S < 45 * 60
+    assert max(beside, others) <= run.RUN_LIMIT_S < 65 * 60
 
 
 def test_every_folder_of_tests_is_a_stage() -> None:
